@@ -1,0 +1,69 @@
+// libuv: uv_spawn and the exit callback on its loop.
+
+#include "../serve.hpp"
+
+#include <uv.h>
+
+#include <stdexcept>
+#include <string>
+
+namespace {
+
+using namespace bench;
+
+struct measured_spawn {
+  uv_process_t process{};
+  bool closed = false;
+  bool well = false;
+};
+
+void on_exit(uv_process_t* process, std::int64_t status, int signal) {
+  static_cast<measured_spawn*>(process->data)->well = status == 0 && signal == 0;
+  uv_close(reinterpret_cast<uv_handle_t*>(process),
+           [](uv_handle_t* handle) { static_cast<measured_spawn*>(handle->data)->closed = true; });
+}
+
+samples run(const std::string& program, int count) {
+  uv_loop_t* const loop = uv_default_loop();
+  char* argv[] = {const_cast<char*>(program.c_str()), nullptr};
+  uv_stdio_container_t stdio[3];
+  for (int fd = 0; fd < 3; ++fd) {
+    stdio[fd].flags = UV_INHERIT_FD;
+    stdio[fd].data.fd = fd;
+  }
+  uv_process_options_t options{};
+  options.file = argv[0];
+  options.args = argv;
+  options.exit_cb = &on_exit;
+  options.stdio = stdio;
+  options.stdio_count = 3;
+
+  samples measured;
+  for (int i = 0; i < count; ++i) {
+    measured_spawn one;
+    one.process.data = &one;
+    const auto start = now_ns();
+    const int error = uv_spawn(loop, &one.process, &options);
+    const auto spawned = now_ns();
+    if (error != 0) {
+      throw std::runtime_error(uv_strerror(error));
+    }
+    while (!one.closed) {
+      uv_run(loop, UV_RUN_ONCE);
+    }
+    if (!one.well) {
+      throw std::runtime_error("the child failed");
+    }
+    measured.push_back({now_ns() - start, spawned - start});
+  }
+  return measured;
+}
+
+} // namespace
+
+int main() {
+  service offered;
+  offered.version = std::string("libuv ") + uv_version_string();
+  offered.run["spawn"] = &run;
+  return serve(std::move(offered));
+}

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <subproc/detail/asio.hpp>
+
+#include <memory>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace subproc::detail {
+
+template <class Signature>
+class any_handler;
+
+/// A move-only completion handler whose type is forgotten, so that operations can be compiled once.
+/// It keeps the handler's associated executor busy until it is completed or destroyed, takes its
+/// memory from the associated allocator, and always completes through a post. Asio has had
+/// any_completion_handler only since 1.25.
+template <class... Args>
+class any_handler<void(Args...)> {
+public:
+  any_handler() noexcept = default;
+
+  template <class Handler, class IoExecutor>
+  any_handler(Handler handler, const IoExecutor& io_executor)
+      : model_(make<Handler, IoExecutor>(std::move(handler), io_executor)) {}
+
+  any_handler(any_handler&& other) noexcept : model_(std::exchange(other.model_, nullptr)) {}
+
+  any_handler& operator=(any_handler&& other) noexcept {
+    any_handler(std::move(other)).swap(*this);
+    return *this;
+  }
+
+  ~any_handler() {
+    if (model_) {
+      model_->destroy();
+    }
+  }
+
+  void swap(any_handler& other) noexcept { std::swap(model_, other.model_); }
+
+  explicit operator bool() const noexcept { return model_ != nullptr; }
+
+  /// Posts the handler with these arguments to its executor; the memory is free before that.
+  void complete(Args... args) { std::exchange(model_, nullptr)->complete(std::move(args)...); }
+
+private:
+  struct concept_base {
+    virtual void complete(Args... args) = 0;
+    virtual void destroy() noexcept = 0;
+
+  protected:
+    ~concept_base() = default;
+  };
+
+  template <class Handler, class IoExecutor>
+  struct model final : concept_base {
+    using executor_type = asio::associated_executor_t<Handler, IoExecutor>;
+    using allocator_type = typename std::allocator_traits<
+        asio::associated_allocator_t<Handler>>::template rebind_alloc<model>;
+
+    model(Handler&& h, const IoExecutor& io_executor)
+        : handler(std::move(h)), work(asio::get_associated_executor(handler, io_executor)),
+          io_work(io_executor) {}
+
+    allocator_type allocator() const noexcept {
+      return allocator_type(asio::get_associated_allocator(handler));
+    }
+
+    void complete(Args... args) override {
+      std::unique_ptr<model, deleter> self(this, deleter{allocator()});
+      auto executor = work.get_executor();
+      auto handler_allocator = asio::get_associated_allocator(handler);
+      auto bound = [h = std::move(handler),
+                    values = std::tuple<std::decay_t<Args>...>(std::move(args)...)]() mutable {
+        std::apply([&h](auto&&... value) { std::move(h)(std::move(value)...); }, std::move(values));
+      };
+      // Both guards are kept until the post has been counted.
+      auto keep = std::pair(std::move(work), std::move(io_work));
+      self.reset();
+      asio::post(executor, asio::bind_allocator(handler_allocator, std::move(bound)));
+    }
+
+    void destroy() noexcept override { deleter{allocator()}(this); }
+
+    struct deleter {
+      allocator_type allocator;
+
+      void operator()(model* who) noexcept {
+        std::allocator_traits<allocator_type>::destroy(allocator, who);
+        std::allocator_traits<allocator_type>::deallocate(allocator, who, 1);
+      }
+    };
+
+    Handler handler;
+    asio::executor_work_guard<executor_type> work;
+    asio::executor_work_guard<IoExecutor> io_work;
+  };
+
+  template <class Handler, class IoExecutor>
+  static concept_base* make(Handler&& handler, const IoExecutor& io_executor) {
+    using type = model<std::decay_t<Handler>, IoExecutor>;
+    using allocator_type = typename type::allocator_type;
+    allocator_type a(asio::get_associated_allocator(handler));
+    type* p = std::allocator_traits<allocator_type>::allocate(a, 1);
+    try {
+      return ::new (static_cast<void*>(p)) type(std::move(handler), io_executor);
+    } catch (...) {
+      std::allocator_traits<allocator_type>::deallocate(a, p, 1);
+      throw;
+    }
+  }
+
+  concept_base* model_ = nullptr;
+};
+
+} // namespace subproc::detail

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <subproc/detail/native_handle.hpp>
+
+#include <compare>
+#include <concepts>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+namespace subproc {
+
+/// The child uses the caller's own stream (the default).
+struct inherit_t {
+  friend bool operator==(inherit_t, inherit_t) = default;
+};
+/// The null device: end-of-file when read, swallows what is written.
+struct null_t {
+  friend bool operator==(null_t, null_t) = default;
+};
+/// A new pipe, whose other end is the process object's `in()`, `out()` or `err()`.
+struct piped_t {
+  friend bool operator==(piped_t, piped_t) = default;
+};
+/// stderr goes where stdout goes, whatever that is.
+struct merge_t {
+  friend bool operator==(merge_t, merge_t) = default;
+};
+
+inline constexpr inherit_t inherit{};
+inline constexpr null_t null{};
+inline constexpr piped_t piped{};
+inline constexpr merge_t merge{};
+
+/// An open descriptor of the caller, borrowed: it is never closed and its flags never change.
+/// It must stay open until the child has been started.
+struct fd {
+  explicit fd(native_handle_type handle) : value(handle) {}
+
+  /// Anything with a `native_handle()`, such as an Asio descriptor or socket.
+  template <class T>
+    requires requires(T& object) {
+      { object.native_handle() } -> std::convertible_to<native_handle_type>;
+    }
+  explicit fd(T& object) : value(object.native_handle()) {}
+
+  native_handle_type value;
+
+  friend bool operator==(const fd&, const fd&) = default;
+};
+
+/// How a file is opened for a child.
+enum class open_mode {
+  automatic, ///< read for stdin, truncate for stdout and stderr
+  read,
+  truncate,   ///< write, made when missing, emptied when not
+  append,     ///< write at the end, made when missing
+  create_new, ///< write; it is an error if the file exists
+  read_write, ///< made when missing, kept when not
+};
+
+/// A file that is opened in the caller, before the child starts, relative to the caller's working
+/// directory and with permissions 0666 less the caller's umask.
+struct file {
+  explicit file(std::string file_path, open_mode open = open_mode::automatic)
+      : path(std::move(file_path)), mode(open) {}
+
+  std::string path;
+  open_mode mode;
+
+  friend bool operator==(const file&, const file&) = default;
+};
+
+/// What the child's stdin is.
+using input_redirect = std::variant<inherit_t, null_t, piped_t, fd, file>;
+/// What the child's stdout is.
+using output_redirect = std::variant<inherit_t, null_t, piped_t, fd, file>;
+/// What the child's stderr is.
+using error_redirect = std::variant<inherit_t, null_t, piped_t, fd, file, merge_t>;
+
+} // namespace subproc

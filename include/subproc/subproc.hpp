@@ -1,0 +1,17 @@
+#pragma once
+
+/// All of subproc.
+
+#include <subproc/command.hpp>
+#include <subproc/duration.hpp>
+#include <subproc/environment.hpp>
+#include <subproc/error.hpp>
+#include <subproc/exit_status.hpp>
+#include <subproc/launcher.hpp>
+#include <subproc/pipe.hpp>
+#include <subproc/pool.hpp>
+#include <subproc/process.hpp>
+#include <subproc/quote.hpp>
+#include <subproc/redirect.hpp>
+#include <subproc/result.hpp>
+#include <subproc/run.hpp>

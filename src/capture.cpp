@@ -1,0 +1,82 @@
+#include "capture.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace subproc::detail {
+namespace {
+
+// Doubles: growth by what arrives would copy a large capture once a read.
+void append_growing(std::string& to, std::string_view data) {
+  if (to.capacity() - to.size() < data.size()) {
+    to.reserve(std::max(to.size() + data.size(), 2 * to.capacity()));
+  }
+  to.append(data);
+}
+
+} // namespace
+
+std::size_t capture::head_room() const noexcept {
+  std::size_t room = limit_.bytes;
+  if (limit_.policy == overflow::error) {
+    return static_cast<std::size_t>(-1) - head_.size(); // the excess is kept: nothing is lost
+  }
+  if (limit_.policy == overflow::tail) {
+    room = 0;
+  } else if (limit_.policy == overflow::head_tail) {
+    room -= limit_.bytes / 2;
+  }
+  return room - std::min(room, head_.size());
+}
+
+void capture::append(std::string_view data) {
+  received_ += data.size();
+  const std::string_view first = data.substr(0, head_room());
+  append_growing(head_, first);
+  data.remove_prefix(first.size());
+  if (data.empty() || limit_.policy == overflow::head) {
+    return;
+  }
+  append_tail(data, limit_.policy == overflow::tail ? limit_.bytes : limit_.bytes / 2);
+}
+
+void capture::append_tail(std::string_view data, std::size_t room) {
+  if (data.size() >= room) {
+    tail_.assign(data.substr(data.size() - room));
+    tail_start_ = 0;
+    return;
+  }
+  const std::string_view fits = data.substr(0, room - tail_.size());
+  append_growing(tail_, fits);
+  data.remove_prefix(fits.size());
+  while (!data.empty()) {
+    const std::size_t n = std::min(data.size(), tail_.size() - tail_start_);
+    data.copy(tail_.data() + tail_start_, n);
+    tail_start_ = (tail_start_ + n) % tail_.size();
+    data.remove_prefix(n);
+  }
+}
+
+std::string_view capture::view() {
+  if (tail_.empty()) {
+    return head_;
+  }
+  std::rotate(tail_.begin(), tail_.begin() + static_cast<std::ptrdiff_t>(tail_start_), tail_.end());
+  tail_start_ = 0;
+  if (head_.empty()) {
+    return tail_;
+  }
+  joined_view_ = head_ + tail_;
+  return joined_view_;
+}
+
+std::string capture::take() {
+  if (tail_.empty()) {
+    return std::exchange(head_, {});
+  }
+  std::rotate(tail_.begin(), tail_.begin() + static_cast<std::ptrdiff_t>(tail_start_), tail_.end());
+  return head_.empty() ? std::exchange(tail_, {})
+                       : std::exchange(head_, {}) + std::exchange(tail_, {});
+}
+
+} // namespace subproc::detail

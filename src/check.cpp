@@ -1,0 +1,193 @@
+#include "check.hpp"
+
+#include <subproc/error.hpp>
+
+#include "text.hpp"
+
+#include <climits>
+#include <cstddef>
+#include <string_view>
+#include <type_traits>
+#include <unordered_set>
+
+namespace subproc::detail {
+namespace {
+
+constexpr long long no_id = 4294967295; // (uid_t)-1
+
+void refuse_nul(const char* option, const std::string& what, std::string_view value) {
+  if (value.find('\0') != std::string_view::npos) {
+    refuse(option, what + ' ' + shown(value) + " holds a NUL byte");
+  }
+}
+
+void check_program(const command& cmd) {
+  if (cmd.args().empty()) {
+    refuse("args", "the command is empty, give at least the program");
+  }
+  if (cmd.executable()) {
+    if (cmd.executable()->empty()) {
+      refuse("executable", "the name is empty");
+    }
+    refuse_nul("executable", "the name", *cmd.executable());
+  } else if (cmd.args().front().empty()) {
+    refuse("args", "the name of the program is empty");
+  }
+  for (std::size_t i = 0; i < cmd.args().size(); ++i) {
+    refuse_nul("args", "argument " + std::to_string(i), cmd.args()[i]);
+  }
+  if (cmd.cwd()) {
+    refuse_nul("cwd", "the path", *cmd.cwd());
+  }
+}
+
+void check_environment(const environment& env) {
+  for (const auto& [name, value] : env.edits()) {
+    const std::string what = "environment variable " + shown(name) + ": ";
+    if (name.empty()) {
+      refuse("env", what + "a name may not be empty");
+    }
+    if (name.find('=') != std::string::npos) {
+      refuse("env", what + "a name may not contain '='");
+    }
+    if (name.find('\0') != std::string::npos) {
+      refuse("env", what + "a name may not hold a NUL byte");
+    }
+    if (value && value->find('\0') != std::string::npos) {
+      refuse("env", what + "a value may not hold a NUL byte");
+    }
+  }
+}
+
+template <class Handle>
+bool is_handle(Handle handle) {
+  if constexpr (std::is_signed_v<Handle>) {
+    return handle >= 0;
+  } else {
+    return handle != Handle() && handle != invalid_handle;
+  }
+}
+
+template <class Redirect>
+void check_stream(const char* option, const std::optional<Redirect>& redirect, bool reads) {
+  if (!redirect) {
+    return;
+  }
+  if (const fd* descriptor = std::get_if<fd>(&*redirect)) {
+    if (!is_handle(descriptor->value)) {
+      refuse(option, "the descriptor is negative, it was never opened or is closed");
+    }
+  }
+  if (const file* path = std::get_if<file>(&*redirect)) {
+    refuse_nul(option, "the path", path->path);
+    const bool both_ways =
+        path->mode == open_mode::automatic || path->mode == open_mode::read_write;
+    if (!both_ways && reads != (path->mode == open_mode::read)) {
+      refuse(option, shown(path->path) + " would be opened " +
+                         (reads ? "only for writing, but stdin is read"
+                                : "only for reading, but it is written to"));
+    }
+  }
+}
+
+void check_streams(const command& cmd) {
+  if (cmd.input() && cmd.in()) {
+    refuse("input", "input and in cannot be given together, input makes stdin a pipe");
+  }
+  if (cmd.captures_output() && (cmd.out() || cmd.err())) {
+    refuse("capture_output", std::string("capture_output and ") + (cmd.out() ? "out" : "err") +
+                                 " cannot be given together, capture_output pipes both streams");
+  }
+  check_stream("in", cmd.in(), true);
+  check_stream("out", cmd.out(), false);
+  check_stream("err", cmd.err(), false);
+  if (cmd.pipe_size() && (*cmd.pipe_size() <= 0 || *cmd.pipe_size() > INT_MAX)) {
+    refuse("pipe_size",
+           std::to_string(*cmd.pipe_size()) + " is not from 1 to " + std::to_string(INT_MAX));
+  }
+}
+
+void check_descriptors(const command& cmd) {
+  if (cmd.pass_fds().empty()) {
+    return;
+  }
+  if (!cmd.close_fds()) {
+    refuse("pass_fds", "pass_fds cannot be given together with close_fds(false)");
+  }
+  std::unordered_set<int> children;
+  for (const auto [child, parent] : cmd.pass_fds()) {
+    if (parent < 0) {
+      refuse("pass_fds", "descriptor " + std::to_string(parent) + " is negative");
+    }
+    if (child < 3) {
+      refuse("pass_fds", "the child's descriptor " + std::to_string(child) +
+                             " is below 3, where in, out and err are");
+    }
+    if (!children.insert(child).second) {
+      refuse("pass_fds", "the child's descriptor " + std::to_string(child) + " is given twice");
+    }
+  }
+}
+
+void check_identity(const command& cmd) {
+  if (cmd.process_group() && *cmd.process_group() < 0) {
+    refuse("process_group", std::to_string(*cmd.process_group()) + " is negative");
+  }
+  if (cmd.process_group() && cmd.has_new_session()) {
+    refuse("process_group",
+           "process_group and new_session cannot be given together, a session leader cannot move");
+  }
+  if (cmd.umask() && (*cmd.umask() < 0 || *cmd.umask() > 0777)) {
+    refuse("umask", std::to_string(*cmd.umask()) + " is not from 0 to 0777 (511)");
+  }
+  if (cmd.user()) {
+    check_account("user", *cmd.user());
+  }
+  if (cmd.group()) {
+    check_account("group", *cmd.group());
+  }
+  if (cmd.extra_groups()) {
+    for (const account& group : *cmd.extra_groups()) {
+      check_account("extra_groups", group);
+    }
+  }
+  if (cmd.pre_exec() && cmd.pre_exec()->function == nullptr) {
+    refuse("pre_exec", "the function is null");
+  }
+}
+
+} // namespace
+
+void refuse(const char* option, const std::string& detail) {
+  throw spawn_error(std::make_error_code(std::errc::invalid_argument), spawn_step::arguments,
+                    option, detail);
+}
+
+void check_account(const char* option, const account& who) {
+  if (const auto* id = std::get_if<long long>(&who)) {
+    if (*id < 0 || *id >= no_id) {
+      refuse(option,
+             "id " + std::to_string(*id) + " is not from 0 to " + std::to_string(no_id - 1));
+    }
+  } else {
+    const std::string& name = std::get<std::string>(who);
+    if (name.empty()) {
+      refuse(option, "the name is empty");
+    }
+    refuse_nul(option, "the name", name);
+  }
+}
+
+// Left to the start, which alone can know: whether files, descriptors and accounts exist, and
+// rights. A limit of 0 is fine under every policy: with overflow::error it means "must be silent".
+void check(const command& cmd) {
+  check_program(cmd);
+  if (cmd.env()) {
+    check_environment(*cmd.env());
+  }
+  check_streams(cmd);
+  check_descriptors(cmd);
+  check_identity(cmd);
+}
+
+} // namespace subproc::detail

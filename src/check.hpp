@@ -1,0 +1,19 @@
+#pragma once
+
+#include <subproc/command.hpp>
+
+#include <string>
+
+namespace subproc::detail {
+
+/// Throws spawn_error (invalid_argument, step arguments, path = the option) for everything about a
+/// command that is known to be wrong before anything is started.
+void check(const command& cmd);
+
+/// The same for one user or group: an id that setreuid(2) takes for "leave it" keeps privileges.
+void check_account(const char* option, const account& who);
+
+/// What both throw.
+[[noreturn]] void refuse(const char* option, const std::string& detail);
+
+} // namespace subproc::detail

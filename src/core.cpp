@@ -1,0 +1,199 @@
+// The doors between the templates of the public headers and the compiled body.
+
+#include <subproc/detail/core.hpp>
+#include <subproc/process.hpp>
+
+#include "process_core.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace subproc::detail {
+namespace {
+
+process_core& checked(const core_ptr& core, const char* what) {
+  if (!core) {
+    throw std::system_error(make_error_code(errc::no_child), what);
+  }
+  return *core;
+}
+
+steady_clock::time_point until(const std::optional<duration>& limit) {
+  return limit ? limit->after(steady_clock::now()) : steady_clock::time_point::max();
+}
+
+// A communicate's own time-out, else the command's; the command's deadline besides.
+std::optional<duration> communicate_limit(const process_core& core,
+                                          const std::optional<duration>& limit) {
+  return limit ? limit : core.get_command().timeout();
+}
+
+steady_clock::time_point communicate_until(const process_core& core,
+                                           const std::optional<duration>& limit) {
+  return std::min(until(limit),
+                  core.get_command().deadline().value_or(steady_clock::time_point::max()));
+}
+
+} // namespace
+
+core_ptr start(const asio::any_io_executor& executor, command cmd) {
+  auto core = std::make_shared<process_core>(executor, std::move(cmd));
+  core->launch();
+  return core;
+}
+
+void async_start(const asio::any_io_executor& executor, command cmd, asio::cancellation_slot slot,
+                 spawn_handler handler) {
+  std::make_shared<process_core>(executor, std::move(cmd))->async_launch(slot, std::move(handler));
+}
+
+void drop(core_ptr core) noexcept {
+  if (core) {
+    core->drop();
+  }
+}
+
+void async_wait(const core_ptr& core, std::optional<duration> limit, asio::cancellation_slot slot,
+                wait_handler handler) {
+  if (core) {
+    core->async_wait(limit, slot, std::move(handler));
+  } else {
+    handler.complete(make_error_code(errc::no_child), {});
+  }
+}
+
+void async_communicate(const core_ptr& core, std::string input, std::optional<duration> limit,
+                       asio::cancellation_slot slot, communicate_handler handler) {
+  if (core) {
+    core->async_communicate(std::move(input),
+                            communicate_until(*core, communicate_limit(*core, limit)), slot,
+                            std::move(handler));
+  } else {
+    handler.complete(make_error_code(errc::no_child), {});
+  }
+}
+
+void async_stop(const core_ptr& core, duration grace, asio::cancellation_slot slot,
+                stop_handler handler) {
+  if (core) {
+    core->async_stop({{stop_signal, grace}, kill_step()}, slot, std::move(handler));
+  } else {
+    handler.complete(make_error_code(errc::no_child), {});
+  }
+}
+
+exit_status wait(const core_ptr& core, std::optional<duration> limit) {
+  return checked(core, "wait").wait(until(limit), limit);
+}
+
+communicate_result communicate(const core_ptr& core, std::string input,
+                               std::optional<duration> limit) {
+  process_core& body = checked(core, "communicate");
+  const auto effective = communicate_limit(body, limit);
+  return body.communicate(std::move(input), communicate_until(body, effective), effective);
+}
+
+std::optional<exit_status> poll(const core_ptr& core) noexcept {
+  return core ? core->poll() : std::nullopt;
+}
+
+error_code send_signal(const core_ptr& core, int number) noexcept {
+  return core ? core->send_signal(number) : make_error_code(errc::no_child);
+}
+
+void terminate(const core_ptr& core) {
+  if (const error_code ec = send_signal(core, stop_signal)) {
+    throw std::system_error(ec, "terminate");
+  }
+}
+
+void kill(const core_ptr& core) {
+  if (const error_code ec = send_signal(core, kill_signal)) {
+    throw std::system_error(ec, "kill");
+  }
+}
+
+completed_process known_result(const core_ptr& core) {
+  return core ? core->result() : completed_process();
+}
+
+std::optional<exit_status> known_status(const core_ptr& core) noexcept {
+  return core ? core->known_status() : std::nullopt;
+}
+
+const command& command_of(const core_ptr& core) {
+  static const command none;
+  return core ? core->get_command() : none;
+}
+
+pid_type pid(const core_ptr& core) noexcept { return core ? core->pid() : -1; }
+
+native_handle_type exit_handle(const core_ptr& core) noexcept {
+  return core ? core->exit_handle() : invalid_handle;
+}
+
+std::string_view captured(const core_ptr& core, stream_id stream) {
+  return core ? core->captured(stream) : std::string_view();
+}
+
+unique_handle release(core_ptr core) { return checked(core, "release").release(); }
+
+void detach(core_ptr core) {
+  if (core) {
+    core->detach();
+  }
+}
+
+bool is_open(const core_ptr& core, stream_id stream) noexcept {
+  return core && core->is_open(stream);
+}
+
+native_handle_type handle(const core_ptr& core, stream_id stream) noexcept {
+  return core ? core->handle(stream) : invalid_handle;
+}
+
+unique_handle release_stream(const core_ptr& core, stream_id stream) noexcept {
+  return core ? core->release_stream(stream) : unique_handle();
+}
+
+void close(const core_ptr& core, stream_id stream) noexcept {
+  if (core) {
+    core->close_stream(stream);
+  }
+}
+
+void cancel(const core_ptr& core, stream_id stream) noexcept {
+  if (core) {
+    core->cancel_stream(stream);
+  }
+}
+
+void async_read_some(const core_ptr& core, stream_id stream, void* data, std::size_t size,
+                     asio::cancellation_slot slot, io_handler handler) {
+  if (core) {
+    core->async_io(stream, data, size, slot, std::move(handler));
+  } else {
+    handler.complete(asio::error::bad_descriptor, 0);
+  }
+}
+
+void async_write_some(const core_ptr& core, const void* data, std::size_t size,
+                      asio::cancellation_slot slot, io_handler handler) {
+  // The same pending operation serves both directions; what is written is only read.
+  async_read_some(core, stream_id::in, const_cast<void*>(data), size, slot, std::move(handler));
+}
+
+std::size_t read_some(const core_ptr& core, stream_id stream, void* data, std::size_t size,
+                      error_code& ec) {
+  if (!core) {
+    ec = asio::error::bad_descriptor;
+    return 0;
+  }
+  return core->io(stream, data, size, ec);
+}
+
+std::size_t write_some(const core_ptr& core, const void* data, std::size_t size, error_code& ec) {
+  return read_some(core, stream_id::in, const_cast<void*>(data), size, ec);
+}
+
+} // namespace subproc::detail

@@ -1,0 +1,180 @@
+#include <subproc/error.hpp>
+
+#include <subproc/result.hpp>
+
+#include "text.hpp"
+
+#include <charconv>
+#include <utility>
+
+namespace subproc {
+namespace {
+
+class subproc_category final : public std::error_category {
+public:
+  const char* name() const noexcept override { return "subproc"; }
+
+  std::string message(int value) const override {
+    switch (static_cast<errc>(value)) {
+    case errc::no_child:
+      return "There is no child here: the object was moved from, released or never started; "
+             "start a process and use that one";
+    case errc::operation_pending:
+      return "The same operation is already under way on this process: "
+             "let it complete before starting another";
+    case errc::already_taken:
+      return "The captured output was moved out by an earlier communicate: "
+             "keep that result instead of asking again";
+    case errc::output_limit:
+      return "The child wrote more than the limit of its capture: "
+             "raise limit() or give it a policy that drops the rest";
+    case errc::not_stopped:
+      return "Members of the scope survived the stop: "
+             "see the survivors in its result, and stop again or signal them";
+    case errc::bad_report:
+      return "What the child reported about its start cannot be read: "
+             "take it as not started, and try again";
+    }
+    return "Unknown subproc error " + std::to_string(value);
+  }
+
+  std::error_condition default_error_condition(int value) const noexcept override {
+    switch (static_cast<errc>(value)) {
+    case errc::no_child:
+      return std::errc::no_child_process;
+    case errc::operation_pending:
+      return std::errc::operation_in_progress;
+    case errc::output_limit:
+      return std::errc::no_buffer_space;
+    case errc::not_stopped:
+      return std::errc::device_or_resource_busy;
+    case errc::bad_report:
+      return std::errc::protocol_error;
+    case errc::already_taken:
+      break; // nothing in std::errc says this
+    }
+    return {value, *this};
+  }
+};
+
+// Asio's own category (1.22.1) equals no std::errc: an ENOENT in it is not
+// no_such_file_or_directory.
+error_code comparable(const error_code& ec) {
+  return ec.category() == asio::error::get_system_category()
+             ? error_code(ec.value(), std::system_category())
+             : ec;
+}
+
+std::string spawn_text(spawn_step step, const std::string& path, const std::string& detail) {
+  std::string text = "cannot start ";
+  if (step == spawn_step::exec) {
+    text += detail::shown(path) + ": exec";
+  } else if (step == spawn_step::arguments) {
+    text += "a child: " + path;
+  } else {
+    text += std::string("a child: ") + to_string(step);
+    if (!path.empty()) {
+      text += ' ' + detail::shown(path);
+    }
+  }
+  return detail.empty() ? text : text + ": " + detail;
+}
+
+std::string command_text(const completed_process& result) {
+  return "Command '" + to_string(result.cmd) + "' ";
+}
+
+std::string status_text(const completed_process& result) {
+  const std::string text = command_text(result);
+  if (const auto code = result.status.exit_code()) {
+    return text + (*code == 0 ? "returned exit status 0, which its ok_codes() do not accept."
+                              : "returned non-zero exit status " + std::to_string(*code) + ".");
+  }
+  if (result.status.unknown()) {
+    return text + "ended, but its exit status was taken by somebody else and is unknown.";
+  }
+  return text + to_string(result.status) + ".";
+}
+
+// Never in exponent form, never by the locale: 0.0001 stays 0.0001.
+std::string number_text(double value) {
+  char buffer[400];
+  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::fixed);
+  return std::string(buffer, end.ptr);
+}
+
+} // namespace
+
+const std::error_category& error_category() noexcept {
+  static const subproc_category category;
+  return category;
+}
+
+error_code make_error_code(errc e) noexcept {
+  return error_code(static_cast<int>(e), error_category());
+}
+
+const char* to_string(spawn_step step) noexcept {
+  switch (step) {
+  case spawn_step::arguments:
+    return "arguments";
+  case spawn_step::pipe:
+    return "pipe";
+  case spawn_step::open:
+    return "open";
+  case spawn_step::fork:
+    return "fork";
+  case spawn_step::pass_fds:
+    return "pass_fds";
+  case spawn_step::dup2:
+    return "dup2";
+  case spawn_step::chdir:
+    return "chdir";
+  case spawn_step::umask:
+    return "umask";
+  case spawn_step::signals:
+    return "signals";
+  case spawn_step::setsid:
+    return "setsid";
+  case spawn_step::setpgid:
+    return "setpgid";
+  case spawn_step::setgroups:
+    return "setgroups";
+  case spawn_step::setgid:
+    return "setgid";
+  case spawn_step::setuid:
+    return "setuid";
+  case spawn_step::pre_exec:
+    return "pre_exec";
+  case spawn_step::close_fds:
+    return "close_fds";
+  case spawn_step::exec:
+    return "exec";
+  }
+  return "unknown step";
+}
+
+spawn_error::spawn_error(error_code ec, spawn_step step, std::string path,
+                         const std::string& detail)
+    : std::system_error(comparable(ec), spawn_text(step, path, detail)), step_(step),
+      path_(std::make_shared<const std::string>(std::move(path))) {}
+
+subprocess_error::subprocess_error(const std::string& what, completed_process result)
+    : std::runtime_error(what),
+      result_(std::make_shared<const completed_process>(std::move(result))) {}
+
+// In each of these the text is made before the result is moved from: braces evaluate in order.
+called_process_error::called_process_error(completed_process result)
+    : subprocess_error{status_text(result), std::move(result)} {}
+
+timeout_expired::timeout_expired(completed_process result, double seconds)
+    : subprocess_error{command_text(result) + "timed out after " + number_text(seconds) +
+                           " seconds.",
+                       std::move(result)},
+      seconds_(seconds) {}
+
+operation_error::operation_error(error_code ec, completed_process result)
+    : subprocess_error{command_text(result) + "failed: " + ec.message() + ".", std::move(result)},
+      code_(ec) {}
+
+} // namespace subproc

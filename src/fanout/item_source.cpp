@@ -1,0 +1,111 @@
+#include "item_source.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <memory>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include <pthread.h>
+#include <unistd.h>
+
+namespace fanout {
+namespace {
+
+// So much that the total of most inputs is soon known, for the progress bar, and no more.
+constexpr std::size_t read_ahead = 8 << 20;
+
+std::size_t bytes_held_by(const std::string& item) { return item.size() + 2 * sizeof item; }
+
+} // namespace
+
+item_source::item_source(std::vector<std::string> items) : queue_(std::make_shared<queue>()) {
+  queue_->seen = items.size();
+  queue_->items.assign(std::make_move_iterator(items.begin()),
+                       std::make_move_iterator(items.end()));
+  queue_->ended = true;
+}
+
+item_source::item_source(int descriptor, char separator, std::function<void()> more)
+    : queue_(std::make_shared<queue>()) {
+  // Signals are for the loop's thread. The thread may sit in a read when the program ends.
+  sigset_t all;
+  sigset_t old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  std::thread(read, queue_, descriptor, separator, std::move(more)).detach();
+  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+}
+
+void item_source::read(std::shared_ptr<queue> to, int descriptor, char separator,
+                       const std::function<void()>& more) {
+  std::string rest;
+  char buffer[65536];
+  int failure = 0;
+  const auto put = [&](std::string item) {
+    std::unique_lock lock(to->mutex);
+    to->room.wait(lock, [&] { return to->bytes < read_ahead; });
+    to->bytes += bytes_held_by(item);
+    to->items.push_back(std::move(item));
+    ++to->seen;
+    const bool tell = std::exchange(to->asked, false);
+    lock.unlock();
+    if (tell) {
+      more();
+    }
+  };
+  for (;;) {
+    const ssize_t n = ::read(descriptor, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) {
+      continue;
+    }
+    if (n <= 0) {
+      failure = n < 0 ? errno : 0;
+      break;
+    }
+    std::size_t from = 0;
+    rest.append(buffer, static_cast<std::size_t>(n));
+    for (std::size_t end; (end = rest.find(separator, from)) != rest.npos; from = end + 1) {
+      put(rest.substr(from, end - from));
+    }
+    rest.erase(0, from);
+  }
+  if (!rest.empty()) {
+    put(std::move(rest));
+  }
+  bool tell = false;
+  {
+    const std::lock_guard lock(to->mutex);
+    to->ended = true;
+    to->failure = failure;
+    tell = std::exchange(to->asked, false);
+  }
+  if (tell) {
+    more();
+  }
+}
+
+item_source::state item_source::next(std::string& item) {
+  const std::lock_guard lock(queue_->mutex);
+  if (queue_->items.empty()) {
+    if (queue_->failure != 0) {
+      throw std::system_error(queue_->failure, std::system_category(), "cannot read the items");
+    }
+    queue_->asked = !queue_->ended;
+    return queue_->ended ? state::end : state::later;
+  }
+  item = std::move(queue_->items.front());
+  queue_->items.pop_front();
+  queue_->bytes -= std::min(queue_->bytes, bytes_held_by(item));
+  queue_->room.notify_one();
+  return state::item;
+}
+
+std::optional<std::size_t> item_source::total() const {
+  const std::lock_guard lock(queue_->mutex);
+  return queue_->ended ? std::optional(queue_->seen) : std::nullopt;
+}
+
+} // namespace fanout

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace fanout {
+
+/// The items, read ahead by a thread of their own, within a few MiB: an endless or slow input
+/// stalls nothing.
+class item_source {
+public:
+  enum class state { item, later, end };
+
+  /// From the command line.
+  explicit item_source(std::vector<std::string> items);
+  /// From a descriptor, separated by newlines or NULs; `more` is called, on the thread, after a
+  /// `later`. Throws std::system_error.
+  item_source(int descriptor, char separator, std::function<void()> more);
+
+  /// Takes the next item. Throws std::system_error when the descriptor could not be read to its
+  /// end.
+  state next(std::string& item);
+
+  /// How many there are in all, once that is known.
+  std::optional<std::size_t> total() const;
+
+private:
+  struct queue {
+    mutable std::mutex mutex;
+    std::condition_variable room;
+    std::deque<std::string> items;
+    std::size_t bytes = 0; // held by the items
+    std::size_t seen = 0;
+    bool asked = false;
+    bool ended = false;
+    int failure = 0; // why it ended, if not well
+  };
+
+  static void read(std::shared_ptr<queue> to, int descriptor, char separator,
+                   const std::function<void()>& more);
+
+  std::shared_ptr<queue> queue_;
+};
+
+} // namespace fanout

@@ -1,0 +1,265 @@
+#include "item_source.hpp"
+#include "item_template.hpp"
+#include "joblog.hpp"
+#include "options.hpp"
+#include "progress.hpp"
+
+#include <subproc/error.hpp>
+#include <subproc/pool.hpp>
+
+#include <asio/io_context.hpp>
+#include <asio/signal_set.hpp>
+#include <asio/steady_timer.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+namespace fanout {
+namespace {
+
+constexpr int own_error = 255;
+
+/// stdout was closed by its reader: an end, not an error.
+struct output_closed {};
+
+void write_all(int descriptor, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(descriptor, text.data(), text.size());
+    if (n < 0 && errno == EINTR) {
+      continue;
+    }
+    if (n < 0 && errno == EPIPE) {
+      throw output_closed();
+    }
+    if (n < 0) {
+      throw std::system_error(errno, std::system_category(), "cannot write output");
+    }
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
+/// The jobs of one call, from the items to the exit code.
+class session {
+public:
+  explicit session(options chosen)
+      : options_(std::move(chosen)), template_(options_.words, options_.shell),
+        signals_(context_, SIGINT, SIGTERM), ticks_(context_),
+        show_bar_(!options_.quiet && !options_.dry_run && (options_.bar || ::isatty(2) == 1)) {
+    if (!options_.joblog.empty() && !options_.dry_run) {
+      joblog_.emplace(options_.joblog);
+    }
+  }
+
+  int run() {
+    pool_ = std::make_unique<subproc::pool>(
+        context_, subproc::pool_options{options_.jobs, options_.keep_order},
+        [this](subproc::command& next) { return pull(next); },
+        [this](subproc::pool_result result) { finished(std::move(result)); });
+    const auto more = [this] { pool_->wake(); };
+    source_ = options_.items
+                  ? std::make_unique<item_source>(*options_.items)
+                  : std::make_unique<item_source>(0, options_.null_separated ? '\0' : '\n', more);
+    watch_signals();
+    tick();
+    pool_->async_run([this](std::exception_ptr error, subproc::pool_summary) {
+      error_ = std::move(error);
+      signals_.cancel();
+      ticks_.cancel();
+    });
+    context_.run();
+    clear_bar();
+    return exit_code();
+  }
+
+private:
+  subproc::next_command pull(subproc::command& next) {
+    for (;;) {
+      std::string item;
+      switch (source_->next(item)) {
+      case item_source::state::end:
+        return subproc::next_command::end;
+      case item_source::state::later:
+        return subproc::next_command::later;
+      case item_source::state::item:
+        break;
+      }
+      subproc::command cmd = template_.make(item, ++number_);
+      if (options_.dry_run) {
+        write_all(1, to_string(cmd) + '\n');
+        continue;
+      }
+      // A group of its own: a time-out or a stop takes all that the job has started.
+      cmd.in(subproc::null).out(subproc::piped).err(subproc::piped).process_group(0);
+      if (options_.max_output != 0) {
+        cmd.limit(options_.max_output);
+      }
+      if (options_.timeout) {
+        cmd.timeout(std::chrono::duration<double>(*options_.timeout));
+      }
+      next = std::move(cmd);
+      return subproc::next_command::ready;
+    }
+  }
+
+  void finished(subproc::pool_result result) {
+    ++done_;
+    failed_ += result.ok() ? 0 : 1;
+    std::string words = std::move(result.process.err);
+    if (!result.ok() && !options_.quiet && interrupts_ == 0) {
+      words += fmt::format("fanout: job {}: {}\n", result.sequence, reason(result));
+    }
+    const bool on_terminal = !words.empty() || (stdout_shows_ && !result.process.out.empty());
+    const bool had_bar = on_terminal && clear_bar();
+    write_all(1, result.process.out);
+    write_all(2, words);
+    if (had_bar) {
+      draw_bar();
+    }
+    if (joblog_) {
+      joblog_->add(result);
+    }
+  }
+
+  static std::string reason(const subproc::pool_result& result) {
+    if (!result.error) {
+      return fmt::format("{}: {}", to_string(result.process.cmd), to_string(result.process.status));
+    }
+    try {
+      std::rethrow_exception(result.error);
+    } catch (const subproc::operation_error& error) {
+      if (error.code() == subproc::errc::output_limit) {
+        return to_string(result.process.cmd) + ": killed, it wrote more than --max-output allows";
+      }
+      return error.what();
+    } catch (const std::exception& error) {
+      return error.what();
+    }
+  }
+
+  // The first signal is polite, the second is not.
+  void watch_signals() {
+    signals_.async_wait([this](subproc::error_code ec, int number) {
+      if (ec) {
+        return;
+      }
+      ++interrupts_;
+      interrupted_by_ = number;
+      if (interrupts_ == 1) {
+        left_at_interrupt_ = pool_->running();
+        pool_->stop(std::chrono::duration<double>(options_.grace));
+      } else {
+        pool_->kill();
+      }
+      watch_signals();
+    });
+  }
+
+  void tick() {
+    if (!show_bar_) {
+      return;
+    }
+    ticks_.expires_after(std::chrono::milliseconds(100));
+    ticks_.async_wait([this](subproc::error_code ec) {
+      if (!ec) {
+        draw_bar();
+        tick();
+      }
+    });
+  }
+
+  void draw_bar() {
+    winsize size{};
+    const std::size_t width =
+        ::ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? std::size_t{size.ws_col} - 1 : 79;
+    write_all(2, "\r\033[K" + progress_line(done_, failed_, source_->total(), elapsed(), width));
+    bar_drawn_ = true;
+  }
+
+  /// Whether there was one.
+  bool clear_bar() {
+    if (bar_drawn_) {
+      write_all(2, "\r\033[K");
+    }
+    return std::exchange(bar_drawn_, false);
+  }
+
+  std::chrono::duration<double> elapsed() const {
+    return std::chrono::steady_clock::now() - started_;
+  }
+
+  int exit_code() {
+    if (error_) {
+      try {
+        std::rethrow_exception(error_);
+      } catch (const output_closed&) {
+        return 0;
+      } catch (const std::exception& error) {
+        write_all(2, fmt::format("fanout: {}\n", error.what()));
+        return own_error;
+      }
+    }
+    if (interrupts_ != 0) {
+      write_all(2, fmt::format("fanout: interrupted: {} jobs had ended, {} were stopped\n",
+                               done_ - std::min(done_, left_at_interrupt_), left_at_interrupt_));
+      return 128 + interrupted_by_;
+    }
+    if (show_bar_) {
+      write_all(2, fmt::format("fanout: {} jobs, {} failed, {:.1f} s, {:.0f} a second\n", done_,
+                               failed_, elapsed().count(),
+                               static_cast<double>(done_) / std::max(elapsed().count(), 1e-9)));
+    }
+    return static_cast<int>(std::min<std::size_t>(failed_, 101));
+  }
+
+  options options_;
+  item_template template_;
+  asio::io_context context_;
+  asio::signal_set signals_;
+  asio::steady_timer ticks_;
+  bool show_bar_;
+  bool stdout_shows_ = ::isatty(1) == 1;
+  std::optional<joblog> joblog_;
+  std::unique_ptr<subproc::pool> pool_;
+  std::unique_ptr<item_source> source_;
+  std::exception_ptr error_;
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  std::uint64_t number_ = 0;
+  std::size_t done_ = 0;
+  std::size_t failed_ = 0;
+  int interrupts_ = 0;
+  int interrupted_by_ = 0;
+  std::size_t left_at_interrupt_ = 0;
+  bool bar_drawn_ = false;
+};
+
+int main(int argc, char** argv) {
+  ::signal(SIGPIPE, SIG_IGN);
+  try {
+    parsed what = parse(argc, argv);
+    return what.ok ? session(std::move(*what.ok)).run() : what.exit_code;
+  } catch (const output_closed&) {
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "fanout: %s\n", error.what());
+    return own_error;
+  }
+}
+
+} // namespace
+} // namespace fanout
+
+int main(int argc, char** argv) {
+  const int code = fanout::main(argc, argv);
+  std::fflush(nullptr);
+  ::_exit(code); // the reader thread may sit in a read of stdin
+}

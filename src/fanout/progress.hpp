@@ -1,0 +1,14 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+
+namespace fanout {
+
+/// "[#####-----]  412/5,000  8 %  230/s  2 failed  ETA 0:20", fit into a width.
+std::string progress_line(std::size_t done, std::size_t failed, std::optional<std::size_t> total,
+                          std::chrono::duration<double> elapsed, std::size_t width);
+
+} // namespace fanout

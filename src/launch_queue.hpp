@@ -1,0 +1,11 @@
+#pragma once
+
+#include <functional>
+
+namespace subproc::detail {
+
+/// Runs `job` on one of the launcher threads, of which there is one a core. They live as long as
+/// the program: a parent-death signal is tied to the thread that made the child.
+void launch_later(std::function<void()> job);
+
+} // namespace subproc::detail

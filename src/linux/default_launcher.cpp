@@ -1,0 +1,88 @@
+#include "../posix/fork_launcher.hpp"
+#include "../redirects.hpp"
+#include "clone3_launcher.hpp"
+#include "pidfd_child.hpp"
+
+#include <chrono>
+#include <thread>
+
+namespace subproc {
+namespace detail {
+namespace {
+
+class linux_launcher final : public launcher {
+public:
+  explicit linux_launcher(launcher_kind only) : only_(only) {}
+
+  launched_child start(const command& cmd) override {
+    launch_plan plan(cmd);
+    const scope own = scope_of(cmd);
+    // A program that was just written may still be open for writing in a child of another thread
+    // that has not reached its exec: busy for microseconds, unless somebody really writes it.
+    for (auto pause = std::chrono::microseconds(100);; pause *= 2) {
+      try {
+        return start(plan, own);
+      } catch (const spawn_error& error) {
+        if (error.code() != std::errc::text_file_busy || pause > std::chrono::milliseconds(4)) {
+          throw;
+        }
+        std::this_thread::sleep_for(pause);
+      }
+    }
+  }
+
+private:
+  launched_child start(launch_plan& plan, scope own) {
+    launched_child started;
+    if (plan.needs_fork() || only_ == launcher_kind::fork) {
+      started.launched_by = launcher_kind::fork;
+      started.child = adopt_child(start_by_fork(plan), own);
+    } else {
+      std::optional<std::unique_ptr<child>> cloned;
+      if (only_ != launcher_kind::vfork) {
+        cloned = start_by_clone3(plan, own);
+      }
+      if (cloned) {
+        started.launched_by = launcher_kind::clone3;
+        started.child = std::move(*cloned);
+      } else if (only_ == launcher_kind::clone3) {
+        throw spawn_error(make_error_code(std::errc::function_not_supported), spawn_step::fork, {});
+      } else {
+        started.launched_by = launcher_kind::vfork;
+        started.child = adopt_child(start_by_vfork(plan), own);
+      }
+    }
+    started.in = std::move(plan.in);
+    started.out = std::move(plan.out);
+    started.err = std::move(plan.err);
+    return started;
+  }
+
+  launcher_kind only_;
+};
+
+} // namespace
+} // namespace detail
+
+const std::shared_ptr<launcher>& default_launcher() {
+  static const auto* const instance =
+      new std::shared_ptr<launcher>(std::make_shared<detail::linux_launcher>(launcher_kind::none));
+  return *instance;
+}
+
+std::shared_ptr<launcher> make_launcher(launcher_kind kind) {
+  switch (kind) {
+  case launcher_kind::none:
+    return default_launcher();
+  case launcher_kind::clone3:
+  case launcher_kind::vfork:
+  case launcher_kind::fork:
+    return std::make_shared<detail::linux_launcher>(kind);
+  case launcher_kind::custom:
+    break;
+  }
+  throw std::system_error(std::make_error_code(std::errc::function_not_supported),
+                          "make_launcher: no launcher of this kind here");
+}
+
+} // namespace subproc

@@ -1,0 +1,208 @@
+#include "pidfd_child.hpp"
+
+#include "../platform.hpp"
+
+#include "../posix/scope.hpp"
+#include "../posix/sigchld_watch.hpp"
+#include "../posix/usage.hpp"
+
+#include <cerrno>
+#include <cstdint>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace subproc::detail {
+namespace {
+
+constexpr unsigned signal_process_group = 1U << 2; // PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9
+constexpr int wait_by_pidfd = 3;                   // P_PIDFD, Linux 5.4
+
+int send_by_pidfd(int pidfd, int number, unsigned flags) noexcept {
+  return static_cast<int>(syscall(SYS_pidfd_send_signal, pidfd, number, nullptr, flags));
+}
+
+bool can_signal_groups() noexcept {
+  static const bool can = [] {
+    const unique_handle self(static_cast<int>(syscall(SYS_pidfd_open, ::getpid(), 0)));
+    return self && send_by_pidfd(self.get(), 0, signal_process_group) == 0;
+  }();
+  return can;
+}
+
+// struct pidfd_info of <linux/pidfd.h>, first version (Linux 6.13; the exit code since 6.15).
+struct pidfd_info {
+  std::uint64_t mask;
+  std::uint64_t cgroup_id;
+  std::uint32_t pid, tgid, ppid;
+  std::uint32_t ids[8];
+  std::int32_t exit_code;
+};
+static_assert(sizeof(pidfd_info) == 64);
+
+// What is left of a status that somebody else has taken.
+exit_status status_after_theft(int pidfd) noexcept {
+  constexpr std::uint64_t with_exit = 1U << 3; // PIDFD_INFO_EXIT
+  pidfd_info info{};
+  info.mask = with_exit;
+  if (::ioctl(pidfd, _IOWR(0xFF, 11, pidfd_info), &info) != 0 || (info.mask & with_exit) == 0) {
+    return {};
+  }
+  if (WIFEXITED(info.exit_code)) {
+    return exit_status::from_code(WEXITSTATUS(info.exit_code));
+  }
+  return exit_status::from_signal(WTERMSIG(info.exit_code), WCOREDUMP(info.exit_code));
+}
+
+class pidfd_child final : public child {
+public:
+  pidfd_child(pid_t pid, unique_handle pidfd, scope own)
+      : pid_(pid), pidfd_(std::move(pidfd)),
+        hold_leader_(own != scope::process && !can_signal_groups()) {}
+
+  ~pidfd_child() override {
+    if (report_ && hold_leader_) {
+      siginfo_t info{};
+      syscall(SYS_waitid, wait_by_pidfd, pidfd_.get(), &info, WEXITED | WNOHANG, nullptr);
+    }
+  }
+
+  pid_type pid() const noexcept override { return pid_; }
+  native_handle_type exit_handle() const noexcept override { return pidfd_.get(); }
+  bool exit_handle_is_process() const noexcept override { return true; }
+
+  // The raw call: its fifth argument gives the usage together with the status.
+  std::optional<exit_report> try_wait() noexcept override {
+    if (report_) {
+      return report_;
+    }
+    siginfo_t info{};
+    rusage usage{};
+    const int options = WEXITED | WNOHANG | (hold_leader_ ? WNOWAIT : 0);
+    long result = 0;
+    do {
+      result = syscall(SYS_waitid, wait_by_pidfd, pidfd_.get(), &info, options, &usage);
+    } while (result < 0 && errno == EINTR);
+    if (result < 0) {
+      // Taken by somebody else, or SIGCHLD is ignored: then it is gone once the pidfd says so.
+      wait_entry entry{pidfd_.get()};
+      if (wait_ready({&entry, 1}, steady_clock::time_point::min())) {
+        report_ = exit_report{status_after_theft(pidfd_.get()), {}};
+      }
+    } else if (info.si_pid != 0) {
+      report_ = exit_report{status_from(info.si_code, info.si_status), usage_from(usage)};
+    }
+    return report_;
+  }
+
+  error_code signal(int number, scope target) noexcept override {
+    if (const error_code own = check_not_own(target, pid_)) {
+      return own;
+    }
+    int result = 0;
+    if (target == scope::process) {
+      if (report_) {
+        return {};
+      }
+      result = send_by_pidfd(pidfd_.get(), number, 0);
+    } else if (!hold_leader_ && can_signal_groups()) {
+      result = send_by_pidfd(pidfd_.get(), number, signal_process_group);
+    } else if (hold_leader_ || !report_) {
+      result = ::kill(-pid_, number); // the unreaped leader keeps the number ours
+    }
+    const int error = errno;
+    if (target == scope::session) {
+      signal_session_stragglers(pid_, number);
+    }
+    if (result < 0 && error != ESRCH) {
+      return {error, std::system_category()};
+    }
+    return {};
+  }
+
+  bool scope_empty(scope target) noexcept override {
+    if (!try_wait()) {
+      return false;
+    }
+    if (target == scope::process) {
+      return true;
+    }
+    if (target == scope::group && can_signal_groups() &&
+        send_by_pidfd(pidfd_.get(), 0, signal_process_group) < 0 && errno == ESRCH) {
+      return true;
+    }
+    return detail::scope_members(target, pid_).empty(); // zombies do not count
+  }
+
+  std::vector<int> scope_members(scope target) override {
+    return detail::scope_members(target, pid_);
+  }
+
+  unique_handle release() noexcept override { return std::move(pidfd_); }
+
+private:
+  pid_t pid_;
+  unique_handle pidfd_;
+  std::optional<exit_report> report_;
+  // Before Linux 6.9 a group can only be signalled by number, which is ours while its leader is
+  // unreaped.
+  bool hold_leader_;
+};
+
+// Ended and reaped before anything could be known of it: SIGCHLD is ignored, or somebody else waits
+// for all. Its status is unknown, and its number may be another process's by now.
+class gone_child final : public child {
+public:
+  explicit gone_child(pid_t pid) : pid_(pid) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) < 0) {
+      throw spawn_error(error_code(errno, std::system_category()), spawn_step::pipe, {});
+    }
+    ended_.reset(ends[0]);
+    ::close(ends[1]); // readable from now on
+  }
+
+  pid_type pid() const noexcept override { return pid_; }
+  native_handle_type exit_handle() const noexcept override { return ended_.get(); }
+  bool exit_handle_is_process() const noexcept override { return false; }
+  std::optional<exit_report> try_wait() noexcept override { return exit_report{}; }
+  error_code signal(int, scope) noexcept override { return {}; }
+  bool scope_empty(scope) noexcept override { return true; }
+  std::vector<int> scope_members(scope) override { return {}; }
+  unique_handle release() noexcept override { return {}; }
+
+private:
+  pid_t pid_;
+  unique_handle ended_;
+};
+
+} // namespace
+
+std::unique_ptr<child> make_pidfd_child(pid_t pid, unique_handle pidfd, scope own) {
+  return std::make_unique<pidfd_child>(pid, std::move(pidfd), own);
+}
+
+std::unique_ptr<child> adopt_child(pid_t pid, scope own) {
+  unique_handle pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (pidfd) {
+    return make_pidfd_child(pid, std::move(pidfd), own);
+  }
+  if (errno == ESRCH) {
+    return std::make_unique<gone_child>(pid);
+  }
+  try {
+    return make_watched_child(pid, own);
+  } catch (...) {
+    ::kill(pid, SIGKILL);
+    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    throw;
+  }
+}
+
+} // namespace subproc::detail

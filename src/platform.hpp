@@ -1,0 +1,60 @@
+#pragma once
+
+// The seam: what every platform defines. Shared code includes this and no system header. The loop
+// side is a readiness model everywhere (wait, then a call that does not block); a platform whose
+// kernel completes instead of announcing keeps its buffers behind these calls.
+
+#include <subproc/detail/asio.hpp>
+#include <subproc/detail/native_handle.hpp>
+#include <subproc/duration.hpp>
+
+#include <cstddef>
+#include <functional>
+#include <span>
+
+namespace subproc::detail {
+
+/// Reads what is there. asio::error::would_block when nothing is, asio::error::eof at the end.
+std::size_t read_some(native_handle_type handle, void* data, std::size_t size,
+                      error_code& ec) noexcept;
+
+/// Writes what fits, without ever raising SIGPIPE: asio::error::broken_pipe when nobody reads.
+std::size_t write_some(native_handle_type handle, const void* data, std::size_t size,
+                       error_code& ec) noexcept;
+
+/// Gives a pipe the largest capacity an unprivileged user may have; failing is no error.
+void grow_pipe(native_handle_type handle) noexcept;
+
+/// A handle for wait_ready; `ready` is its answer.
+struct wait_entry {
+  native_handle_type handle = invalid_handle; ///< invalid_handle: left out
+  bool for_write = false;
+  bool ready = false;
+};
+
+/// Blocks until an entry is ready or the time has come (time_point::max(): for ever). Returns
+/// whether any is ready.
+bool wait_ready(std::span<wait_entry> entries, steady_clock::time_point until);
+
+/// A thread for the library's own work: detached, and no signal of the program is handled on it.
+void start_background_thread(std::function<void()> body);
+
+/// The signal mask of a thread that asks for a start made by another thread.
+class caller_signals {
+public:
+  caller_signals() noexcept;
+  /// Runs `body` with that mask.
+  void run(const std::function<void()>& body) const;
+
+private:
+  unsigned long mask_;
+};
+
+/// The signals of a polite and of a certain stop, and an interrupt.
+extern const int stop_signal;
+extern const int kill_signal;
+
+} // namespace subproc::detail
+
+// class readiness: waits for one handle on a loop. Found in the platform's folder.
+#include "readiness.hpp"

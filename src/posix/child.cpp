@@ -1,0 +1,321 @@
+// What runs in the child between clone and exec. It may share the parent's memory (vfork), so it
+// makes raw system calls only: no allocation, no lock, no libc function that keeps state, no
+// exception, no destructor. glibc's set*id would signal all threads of the parent; the raw calls
+// change this task alone. The file is compiled without sanitizers, whose run-time must not be
+// entered from here.
+
+#include "child.hpp"
+
+#include <cerrno>
+#include <climits>
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace subproc::detail {
+namespace {
+
+constexpr std::size_t sigset_bytes = 8; // the kernel's, not libc's
+
+struct kernel_sigaction {
+  void (*handler)(int);
+  unsigned long flags;
+  void (*restorer)();
+  unsigned long mask;
+};
+
+[[noreturn]] void fail(const child_plan& plan, spawn_step step, int error) noexcept {
+  if (plan.report_fd >= 0) {
+    const child_report report{error, step};
+    syscall(SYS_write, plan.report_fd, &report, sizeof report);
+  } else {
+    plan.report->step = step;
+    plan.report->error = error;
+  }
+  for (;;) {
+    syscall(SYS_exit_group, 127);
+  }
+}
+
+bool is_target(const child_plan& plan, int descriptor) noexcept {
+  for (std::size_t i = 0; i < plan.move_count; ++i) {
+    if (plan.moves[i].target == descriptor) {
+      return true;
+    }
+  }
+  return false;
+}
+
+int first_free_above_targets(const child_plan& plan) noexcept {
+  int highest = 2;
+  for (std::size_t i = 0; i < plan.move_count; ++i) {
+    if (plan.moves[i].target > highest) {
+      highest = plan.moves[i].target;
+    }
+  }
+  return highest + 1;
+}
+
+int duplicate_above(int descriptor, int lowest) noexcept {
+  return static_cast<int>(syscall(SYS_fcntl, descriptor, F_DUPFD_CLOEXEC, lowest));
+}
+
+// Opens the null device once, for all targets that want it, above every target.
+int open_null(child_plan& plan) noexcept {
+  const int opened =
+      static_cast<int>(syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC));
+  if (opened < 0) {
+    fail(plan, spawn_step::open, errno);
+  }
+  if (opened > 2 && !is_target(plan, opened)) {
+    return opened;
+  }
+  const int moved = duplicate_above(opened, first_free_above_targets(plan));
+  if (moved < 0) {
+    fail(plan, spawn_step::open, errno);
+  }
+  syscall(SYS_close, opened);
+  return moved;
+}
+
+// A source that is also the target of another move is put out of the way first, so that swaps and
+// chains of any length come out right. dup2 onto itself would leave close-on-exec set.
+void move_descriptors(child_plan& plan) noexcept {
+  int null_fd = -1;
+  if (plan.report_fd >= 0 && (plan.report_fd < 3 || is_target(plan, plan.report_fd))) {
+    const int moved = duplicate_above(plan.report_fd, first_free_above_targets(plan));
+    if (moved < 0) {
+      fail(plan, spawn_step::dup2, errno);
+    }
+    plan.report_fd = moved;
+  }
+  for (std::size_t i = 0; i < plan.move_count; ++i) {
+    fd_move& move = plan.moves[i];
+    move.staged = move.source;
+    if (move.source >= 0 && move.source != move.target && is_target(plan, move.source)) {
+      move.staged = duplicate_above(move.source, first_free_above_targets(plan));
+      if (move.staged < 0) {
+        fail(plan, spawn_step::dup2, errno);
+      }
+    }
+  }
+  for (std::size_t i = 0; i < plan.move_count; ++i) {
+    fd_move& move = plan.moves[i];
+    if (move.source == child_plan::null_device) {
+      if (null_fd < 0) {
+        null_fd = open_null(plan);
+      }
+      move.staged = null_fd;
+    }
+    long result = 0;
+    if (move.staged == move.target) {
+      result = syscall(SYS_fcntl, move.target, F_SETFD, 0);
+    } else {
+      result = syscall(SYS_dup3, move.staged, move.target, 0);
+    }
+    if (result < 0) {
+      fail(plan, spawn_step::dup2, errno);
+    }
+  }
+}
+
+void set_default(int number) noexcept {
+  const kernel_sigaction action{};
+  syscall(SYS_rt_sigaction, number, &action, nullptr, sigset_bytes);
+}
+
+// Without CLONE_CLEAR_SIGHAND the caller's handlers are still installed and must go before the
+// mask is opened, or one of them would run here.
+void clear_handlers() noexcept {
+  for (int number = 1; number <= 64; ++number) {
+    kernel_sigaction action{};
+    if (syscall(SYS_rt_sigaction, number, nullptr, &action, sigset_bytes) == 0 &&
+        action.handler != SIG_DFL && action.handler != SIG_IGN) {
+      set_default(number);
+    }
+  }
+}
+
+void set_signals(const child_plan& plan) noexcept {
+  if (!plan.handlers_cleared) {
+    clear_handlers();
+  }
+  if (plan.signals == signal_setup::standard) {
+    set_default(SIGPIPE);
+    set_default(SIGXFSZ);
+    set_default(SIGCHLD);
+  } else if (plan.signals == signal_setup::reset_all) {
+    for (int number = 1; number <= 64; ++number) {
+      if (number != SIGKILL && number != SIGSTOP) {
+        set_default(number);
+      }
+    }
+  }
+}
+
+void open_mask(const child_plan& plan) noexcept {
+  const unsigned long mask = plan.signals == signal_setup::keep ? plan.parent_mask : 0;
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, sigset_bytes);
+}
+
+void set_identity(child_plan& plan) noexcept {
+  if (plan.new_session && syscall(SYS_setsid) < 0) {
+    fail(plan, spawn_step::setsid, errno);
+  }
+  if (plan.set_process_group && syscall(SYS_setpgid, 0, plan.process_group) < 0) {
+    fail(plan, spawn_step::setpgid, errno);
+  }
+  if (plan.set_groups && syscall(SYS_setgroups, plan.group_count, plan.groups) < 0) {
+    fail(plan, spawn_step::setgroups, errno);
+  }
+  if (plan.set_gid && syscall(SYS_setresgid, plan.gid, plan.gid, plan.gid) < 0) {
+    fail(plan, spawn_step::setgid, errno);
+  }
+  if (plan.set_uid && syscall(SYS_setresuid, plan.uid, plan.uid, plan.uid) < 0) {
+    fail(plan, spawn_step::setuid, errno);
+  }
+}
+
+struct kernel_dirent {
+  unsigned long inode;
+  long offset;
+  unsigned short length;
+  unsigned char type;
+  char name[1];
+};
+
+bool is_kept(const child_plan& plan, int descriptor) noexcept {
+  if (descriptor == plan.report_fd) {
+    return true;
+  }
+  for (std::size_t i = 0; i < plan.kept_count; ++i) {
+    if (plan.kept[i] == descriptor) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// For kernels without close_range: what is open, from /proc, else every possible number.
+void close_one_by_one(const child_plan& plan) noexcept {
+  const int dir = static_cast<int>(
+      syscall(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (dir < 0) {
+    for (int descriptor = 3; descriptor < 65536; ++descriptor) {
+      if (!is_kept(plan, descriptor)) {
+        syscall(SYS_close, descriptor);
+      }
+    }
+    return;
+  }
+  alignas(kernel_dirent) char buffer[1024];
+  for (bool again = true; again;) {
+    again = false;
+    syscall(SYS_lseek, dir, 0, SEEK_SET);
+    for (;;) {
+      const long size = syscall(SYS_getdents64, dir, buffer, sizeof buffer);
+      if (size <= 0) {
+        break;
+      }
+      for (long at = 0; at < size;) {
+        const auto* entry = reinterpret_cast<const kernel_dirent*>(buffer + at);
+        at += entry->length;
+        int descriptor = 0;
+        const char* digit = entry->name;
+        for (; *digit >= '0' && *digit <= '9'; ++digit) {
+          descriptor = descriptor * 10 + (*digit - '0');
+        }
+        if (digit == entry->name || descriptor < 3 || descriptor == dir ||
+            is_kept(plan, descriptor)) {
+          continue;
+        }
+        syscall(SYS_close, descriptor);
+        again = true; // closing while listing may skip entries
+      }
+    }
+  }
+  syscall(SYS_close, dir);
+}
+
+// Closes the gaps between the kept descriptors, from 3 up.
+void close_others(const child_plan& plan) noexcept {
+  unsigned from = 3;
+  std::size_t next = 0;
+  bool report_open = plan.report_fd >= 3;
+  for (;;) {
+    unsigned keep = UINT_MAX;
+    bool is_report = false;
+    if (next < plan.kept_count) {
+      keep = static_cast<unsigned>(plan.kept[next]);
+    }
+    if (report_open && static_cast<unsigned>(plan.report_fd) < keep) {
+      keep = static_cast<unsigned>(plan.report_fd);
+      is_report = true;
+    }
+    if (keep > from || keep == UINT_MAX) {
+      const unsigned last = keep == UINT_MAX ? keep : keep - 1;
+      if (syscall(SYS_close_range, from, last, 0) < 0) {
+        close_one_by_one(plan);
+        return;
+      }
+    }
+    if (keep == UINT_MAX) {
+      return;
+    }
+    from = keep + 1;
+    if (is_report) {
+      report_open = false;
+    } else {
+      ++next;
+    }
+  }
+}
+
+[[noreturn]] void exec(const child_plan& plan) noexcept {
+  int remembered = 0;
+  int last = ENOENT;
+  for (const char* const* program = plan.executables; *program; ++program) {
+    syscall(SYS_execve, *program, plan.argv, plan.envp);
+    last = errno;
+    if (last != ENOENT && last != ENOTDIR && remembered == 0) {
+      remembered = last;
+    }
+  }
+  fail(plan, spawn_step::exec, remembered != 0 ? remembered : last);
+}
+
+} // namespace
+
+void run_child(child_plan& plan) noexcept {
+  // The table is still the parent's: nothing may touch it before this call.
+  if (plan.unshare_from != 0 &&
+      syscall(SYS_close_range, plan.unshare_from, UINT_MAX, CLOSE_RANGE_UNSHARE) < 0) {
+    fail(plan, spawn_step::close_fds, errno);
+  }
+  move_descriptors(plan);
+  if (plan.directory && syscall(SYS_chdir, plan.directory) < 0) {
+    fail(plan, spawn_step::chdir, errno);
+  }
+  if (plan.umask >= 0) {
+    syscall(SYS_umask, plan.umask);
+  }
+  set_signals(plan);
+  set_identity(plan);
+  if (plan.pre_exec) {
+    open_mask(plan);
+    if (const int error = plan.pre_exec(plan.pre_exec_argument); error != 0) {
+      fail(plan, spawn_step::pre_exec, error);
+    }
+  }
+  // A table cut at 3 holds nothing that is not closed on exec already.
+  if (plan.close_fds && plan.unshare_from != 3) {
+    close_others(plan);
+  }
+  open_mask(plan);
+  exec(plan);
+}
+
+} // namespace subproc::detail

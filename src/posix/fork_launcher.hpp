@@ -1,0 +1,31 @@
+#pragma once
+
+#include "plan.hpp"
+
+#include <subproc/launcher.hpp>
+
+#include <memory>
+
+namespace subproc::detail {
+
+/// Blocks every signal of this thread, libc's internal ones too: a handler must not run in a child
+/// that shares the caller's memory.
+class signal_block {
+public:
+  signal_block() noexcept;
+  ~signal_block();
+  signal_block(const signal_block&) = delete;
+  signal_block& operator=(const signal_block&) = delete;
+
+  unsigned long old_mask() const noexcept { return old_; }
+
+private:
+  unsigned long old_ = 0;
+};
+
+/// Starts the plan by vfork(2) or by fork and returns the pid once the program runs. Throws
+/// spawn_error; the failed child is reaped then.
+pid_t start_by_vfork(launch_plan& plan);
+pid_t start_by_fork(launch_plan& plan);
+
+} // namespace subproc::detail

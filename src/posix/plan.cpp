@@ -1,0 +1,293 @@
+#include "plan.hpp"
+
+#include "../redirects.hpp"
+#include "accounts.hpp"
+#include "lookup.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace subproc::detail {
+namespace {
+
+constexpr int keep_as_is = -1;
+
+[[noreturn]] void fail(spawn_step step, const std::string& path = {}) {
+  throw spawn_error(error_code(errno, std::system_category()), step, path);
+}
+
+int open_flags(open_mode mode, bool for_reading) {
+  switch (mode) {
+  case open_mode::automatic:
+    return for_reading ? O_RDONLY : O_WRONLY | O_CREAT | O_TRUNC;
+  case open_mode::read:
+    return O_RDONLY;
+  case open_mode::truncate:
+    return O_WRONLY | O_CREAT | O_TRUNC;
+  case open_mode::append:
+    return O_WRONLY | O_CREAT | O_APPEND;
+  case open_mode::create_new:
+    return O_WRONLY | O_CREAT | O_EXCL;
+  case open_mode::read_write:
+    return O_RDWR | O_CREAT;
+  }
+  return O_RDONLY;
+}
+
+void require_open(int descriptor, const char* option) {
+  if (::fcntl(descriptor, F_GETFD) < 0) {
+    throw spawn_error(error_code(errno, std::system_category()), spawn_step::arguments, option,
+                      "descriptor " + std::to_string(descriptor) + " is not open");
+  }
+}
+
+// Before anything of ours is opened, which could take the number of one that is closed.
+void require_all_open(const command& cmd) {
+  const auto require = [](const auto& what, const char* option) {
+    if (const auto* descriptor = std::get_if<fd>(&what)) {
+      require_open(descriptor->value, option);
+    }
+  };
+  require(effective_in(cmd), "in");
+  require(effective_out(cmd), "out");
+  const error_redirect err = effective_err(cmd);
+  require(err, "err");
+  if (std::holds_alternative<merge_t>(err) &&
+      std::holds_alternative<inherit_t>(effective_out(cmd))) {
+    require_open(STDOUT_FILENO, "err");
+  }
+  for (const fd_mapping& mapping : cmd.pass_fds()) {
+    require_open(mapping.parent, "pass_fds");
+  }
+}
+
+} // namespace
+
+launch_plan::launch_plan(const command& cmd) {
+  plan_program(cmd);
+  plan_identity(cmd);
+  plan_descriptors(cmd);
+}
+
+void launch_plan::plan_program(const command& cmd) {
+  program_ = cmd.executable().value_or(cmd.args().front());
+  argv_.reserve(cmd.args().size() + 1);
+  for (const std::string& arg : cmd.args()) {
+    argv_.push_back(arg.c_str());
+  }
+  argv_.push_back(nullptr);
+  child_.argv = argv_.data();
+
+  if (cmd.env()) {
+    environment_ = cmd.env()->resolve();
+    envp_.reserve(environment_.size() + 1);
+    for (const std::string& variable : environment_) {
+      envp_.push_back(variable.c_str());
+    }
+    envp_.push_back(nullptr);
+    child_.envp = envp_.data();
+  } else {
+    child_.envp = environ;
+  }
+
+  if (program_.find('/') != std::string::npos) {
+    executables_ = {program_.c_str(), nullptr};
+  } else {
+    candidates_ = executable_candidates(program_, cmd.env());
+    executables_.reserve(candidates_.size() + 1);
+    for (const std::string& candidate : candidates_) {
+      executables_.push_back(candidate.c_str());
+    }
+    executables_.push_back(nullptr);
+  }
+  child_.executables = executables_.data();
+}
+
+void launch_plan::plan_identity(const command& cmd) {
+  if (cmd.cwd()) {
+    directory_ = *cmd.cwd();
+    child_.directory = directory_.c_str();
+  }
+  child_.umask = cmd.umask().value_or(-1);
+  child_.signals = cmd.signals();
+  child_.new_session = cmd.has_new_session();
+  child_.set_process_group = cmd.process_group().has_value();
+  child_.process_group = cmd.process_group().value_or(0);
+  if (cmd.pre_exec()) {
+    child_.pre_exec = cmd.pre_exec()->function;
+    child_.pre_exec_argument = cmd.pre_exec()->argument;
+  }
+  if (cmd.user() || cmd.group() || cmd.extra_groups()) {
+    credentials ids = resolve_accounts(cmd);
+    if (ids.groups) {
+      groups_.assign(ids.groups->begin(), ids.groups->end());
+      child_.set_groups = true;
+      child_.groups = groups_.data();
+      child_.group_count = groups_.size();
+    }
+    child_.set_gid = ids.gid.has_value();
+    child_.gid = ids.gid.value_or(0);
+    child_.set_uid = ids.uid.has_value();
+    child_.uid = ids.uid.value_or(0);
+  }
+}
+
+void launch_plan::plan_descriptors(const command& cmd) {
+  require_all_open(cmd);
+  const bool inherits[] = {std::holds_alternative<inherit_t>(effective_in(cmd)),
+                           std::holds_alternative<inherit_t>(effective_out(cmd)),
+                           std::holds_alternative<inherit_t>(effective_err(cmd))};
+  for (int number = 0; number < 3; ++number) {
+    const int flags = inherits[number] ? ::fcntl(number, F_GETFL) : -1;
+    inherited_nonblocking_[number] = flags >= 0 && (flags & O_NONBLOCK) != 0;
+  }
+  moves_.reserve(3 + cmd.pass_fds().size());
+  const int in_source = source(effective_in(cmd), cmd);
+  if (in_source != keep_as_is) {
+    moves_.push_back({in_source, 0, -1});
+  }
+  const int out_source = source(effective_out(cmd), cmd, out);
+  if (out_source != keep_as_is) {
+    moves_.push_back({out_source, 1, -1});
+  }
+  const error_redirect err_what = effective_err(cmd);
+  int err_source = keep_as_is;
+  if (std::holds_alternative<merge_t>(err_what)) {
+    err_source = out_source == keep_as_is ? 1 : out_source;
+  } else {
+    std::visit(
+        [&](const auto& what) {
+          if constexpr (!std::is_same_v<std::remove_cvref_t<decltype(what)>, merge_t>) {
+            err_source = source(output_redirect(what), cmd, err);
+          }
+        },
+        err_what);
+  }
+  if (err_source != keep_as_is) {
+    moves_.push_back({err_source, 2, -1});
+  }
+  for (const fd_mapping& mapping : cmd.pass_fds()) {
+    moves_.push_back({mapping.parent, mapping.child, -1});
+    kept_.push_back(mapping.child);
+  }
+  std::sort(kept_.begin(), kept_.end());
+  child_.moves = moves_.data();
+  child_.move_count = moves_.size();
+  child_.kept = kept_.data();
+  child_.kept_count = kept_.size();
+  child_.close_fds = cmd.close_fds();
+}
+
+int launch_plan::source(const input_redirect& what, const command& cmd) {
+  if (std::holds_alternative<piped_t>(what)) {
+    return make_pipe(true, in, cmd);
+  }
+  if (const auto* descriptor = std::get_if<fd>(&what)) {
+    return blocking(descriptor->value);
+  }
+  if (const auto* path = std::get_if<file>(&what)) {
+    return open_file(*path, true);
+  }
+  return std::holds_alternative<null_t>(what) ? child_plan::null_device : inherited(0);
+}
+
+int launch_plan::source(const output_redirect& what, const command& cmd,
+                        unique_handle& parent_end) {
+  if (std::holds_alternative<piped_t>(what)) {
+    return make_pipe(false, parent_end, cmd);
+  }
+  if (const auto* descriptor = std::get_if<fd>(&what)) {
+    return blocking(descriptor->value);
+  }
+  if (const auto* path = std::get_if<file>(&what)) {
+    return open_file(*path, false);
+  }
+  return std::holds_alternative<null_t>(what) ? child_plan::null_device
+                                              : inherited(&parent_end == &out ? 1 : 2);
+}
+
+int launch_plan::inherited(int number) {
+  const int source = inherited_nonblocking_[number] ? blocking(number) : number;
+  return source == number ? keep_as_is : source;
+}
+
+// O_NONBLOCK belongs to the open file, which the child would share, and most programs take EAGAIN
+// for an error. The caller's flag must stay, so the child gets an open file of its own. What cannot
+// be opened again, a socket, stays as it is; a file on a disk never blocks.
+int launch_plan::blocking(int descriptor) {
+  const int flags = ::fcntl(descriptor, F_GETFL);
+  struct stat is {};
+  if (flags < 0 || (flags & O_NONBLOCK) == 0 || ::fstat(descriptor, &is) != 0 ||
+      !(S_ISFIFO(is.st_mode) || S_ISCHR(is.st_mode))) {
+    return descriptor;
+  }
+  // Opened without blocking: a pipe whose other end is closed would wait for one.
+  const std::string path = "/proc/self/fd/" + std::to_string(descriptor);
+  const int kept = flags & (O_ACCMODE | O_APPEND);
+  unique_handle opened(::open(path.c_str(), kept | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  if (!opened || ::fcntl(opened.get(), F_SETFL, kept) < 0) {
+    return descriptor;
+  }
+  child_ends_.push_back(std::move(opened));
+  return child_ends_.back().get();
+}
+
+int launch_plan::open_file(const file& what, bool for_reading) {
+  int opened = -1;
+  do {
+    opened = ::open(what.path.c_str(), open_flags(what.mode, for_reading) | O_CLOEXEC, 0666);
+  } while (opened < 0 && errno == EINTR);
+  if (opened < 0) {
+    fail(spawn_step::open, what.path);
+  }
+  child_ends_.emplace_back(opened);
+  return opened;
+}
+
+int launch_plan::make_pipe(bool child_reads, unique_handle& parent_end, const command& cmd) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) < 0) {
+    fail(spawn_step::pipe);
+  }
+  unique_handle child_end(ends[child_reads ? 0 : 1]);
+  parent_end.reset(ends[child_reads ? 1 : 0]);
+  if (::fcntl(parent_end.get(), F_SETFL, O_NONBLOCK) < 0) {
+    fail(spawn_step::pipe);
+  }
+#ifdef F_SETPIPE_SZ
+  if (cmd.pipe_size() &&
+      ::fcntl(parent_end.get(), F_SETPIPE_SZ, static_cast<int>(*cmd.pipe_size())) < 0) {
+    fail(spawn_step::pipe);
+  }
+#endif
+  child_ends_.push_back(std::move(child_end));
+  return child_ends_.back().get();
+}
+
+int launch_plan::highest_source() const noexcept {
+  int highest = 2;
+  for (const fd_move& move : moves_) {
+    highest = std::max(highest, move.source);
+  }
+  return highest;
+}
+
+spawn_error launch_plan::error(const child_report& report) const {
+  const error_code ec(report.error, std::system_category());
+  switch (report.step) {
+  case spawn_step::exec:
+    return {ec, report.step, program_};
+  case spawn_step::chdir:
+    return {ec, report.step, directory_};
+  case spawn_step::open:
+    return {ec, report.step, "/dev/null"};
+  default:
+    return {ec, report.step, {}};
+  }
+}
+
+} // namespace subproc::detail

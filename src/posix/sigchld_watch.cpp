@@ -1,0 +1,189 @@
+// Without pidfds a child's end is announced by SIGCHLD alone, to the whole process, coalesced. One
+// thread with a loop of its own owns a signal_set; each child has a pipe that nobody writes to, and
+// the thread closes the write end of those that have ended (seen by waitid with WNOWAIT, which
+// takes nothing). The read end is the child's exit handle. A slow sweep covers a SIGCHLD that a
+// handler installed later by the program has swallowed.
+
+#include "sigchld_watch.hpp"
+
+#include "scope.hpp"
+#include "usage.hpp"
+
+#include <asio/io_context.hpp>
+#include <asio/signal_set.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <cerrno>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace subproc::detail {
+namespace {
+
+class sigchld_watch {
+public:
+  // Immortal: children may outlive static destruction.
+  static sigchld_watch& instance() {
+    static sigchld_watch* const watch = new sigchld_watch;
+    return *watch;
+  }
+
+  unique_handle add(pid_t pid) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) < 0) {
+      throw spawn_error(error_code(errno, std::system_category()), spawn_step::pipe, {});
+    }
+    unique_handle read_end(ends[0]);
+    unique_handle write_end(ends[1]);
+    {
+      const std::lock_guard lock(mutex_);
+      children_.insert_or_assign(pid, std::move(write_end));
+    }
+    asio::post(context_, [this] { sweep(); }); // it may have ended before it was added
+    return read_end;
+  }
+
+  void remove(pid_t pid) noexcept {
+    const std::lock_guard lock(mutex_);
+    children_.erase(pid);
+  }
+
+private:
+  sigchld_watch() : signals_(context_, SIGCHLD), timer_(context_) {
+    wait();
+    sweep_later();
+    std::thread([this] {
+      sigset_t all_but_this;
+      sigfillset(&all_but_this);
+      sigdelset(&all_but_this, SIGCHLD);
+      pthread_sigmask(SIG_SETMASK, &all_but_this, nullptr);
+      context_.run();
+    }).detach();
+  }
+
+  void wait() {
+    signals_.async_wait([this](error_code ec, int) {
+      if (!ec) {
+        wait(); // before the sweep: a child that ends meanwhile is announced again
+        sweep();
+      }
+    });
+  }
+
+  void sweep_later() {
+    timer_.expires_after(std::chrono::milliseconds(250));
+    timer_.async_wait([this](error_code) {
+      sweep();
+      sweep_later();
+    });
+  }
+
+  void sweep() {
+    const std::lock_guard lock(mutex_);
+    for (auto it = children_.begin(); it != children_.end();) {
+      siginfo_t info{};
+      const int result =
+          ::waitid(P_PID, static_cast<id_t>(it->first), &info, WEXITED | WNOHANG | WNOWAIT);
+      const bool ended = result == 0 ? info.si_pid != 0 : errno == ECHILD;
+      it = ended ? children_.erase(it) : std::next(it);
+    }
+  }
+
+  std::mutex mutex_;
+  std::map<pid_t, unique_handle> children_;
+  asio::io_context context_;
+  asio::signal_set signals_;
+  asio::steady_timer timer_;
+};
+
+class watched_child final : public child {
+public:
+  watched_child(pid_t pid, scope own)
+      : pid_(pid), hold_leader_(own != scope::process), ended_(sigchld_watch::instance().add(pid)) {
+  }
+
+  ~watched_child() override {
+    sigchld_watch::instance().remove(pid_);
+    if (report_ && hold_leader_ && !released_) {
+      siginfo_t info{};
+      ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG);
+    }
+  }
+
+  pid_type pid() const noexcept override { return pid_; }
+  native_handle_type exit_handle() const noexcept override { return ended_.get(); }
+  bool exit_handle_is_process() const noexcept override { return false; }
+
+  std::optional<exit_report> try_wait() noexcept override {
+    if (report_) {
+      return report_;
+    }
+    siginfo_t info{};
+    rusage usage{};
+    const int options = WEXITED | WNOHANG | (hold_leader_ ? WNOWAIT : 0);
+    long result = 0;
+    do {
+      result = syscall(SYS_waitid, P_PID, pid_, &info, options, &usage);
+    } while (result < 0 && errno == EINTR);
+    if (result < 0) {
+      report_.emplace(); // taken by somebody else, or SIGCHLD is ignored
+    } else if (info.si_pid != 0) {
+      report_ = exit_report{status_from(info.si_code, info.si_status), usage_from(usage)};
+    }
+    return report_;
+  }
+
+  error_code signal(int number, scope target) noexcept override {
+    if (const error_code own = check_not_own(target, pid_)) {
+      return own;
+    }
+    // The number is ours only while the child is unreaped.
+    if ((report_ && !hold_leader_) || (report_ && target == scope::process)) {
+      return {};
+    }
+    const int result = ::kill(target == scope::process ? pid_ : -pid_, number);
+    const int error = errno;
+    if (target == scope::session) {
+      signal_session_stragglers(pid_, number);
+    }
+    if (result < 0 && error != ESRCH) {
+      return {error, std::system_category()};
+    }
+    return {};
+  }
+
+  bool scope_empty(scope target) noexcept override {
+    return try_wait() && (target == scope::process || detail::scope_members(target, pid_).empty());
+  }
+
+  std::vector<int> scope_members(scope target) override {
+    return detail::scope_members(target, pid_);
+  }
+
+  unique_handle release() noexcept override {
+    released_ = true;
+    return {};
+  }
+
+private:
+  pid_t pid_;
+  std::optional<exit_report> report_;
+  bool hold_leader_;
+  bool released_ = false;
+  unique_handle ended_;
+};
+
+} // namespace
+
+std::unique_ptr<child> make_watched_child(pid_t pid, scope own) {
+  return std::make_unique<watched_child>(pid, own);
+}
+
+} // namespace subproc::detail

@@ -1,0 +1,154 @@
+#include "platform.hpp"
+
+#include <subproc/launcher.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <ctime>
+#include <vector>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+namespace subproc {
+
+void unique_handle::reset(native_handle_type handle) noexcept {
+  const native_handle_type old = std::exchange(handle_, handle);
+  if (old != detail::invalid_handle) {
+    ::close(old);
+  }
+}
+
+namespace detail {
+namespace {
+
+error_code last_error() noexcept {
+  if (errno == EAGAIN) {
+    return asio::error::would_block;
+  }
+  return {errno, asio::error::get_system_category()};
+}
+
+// Keeps a SIGPIPE that a write raises from being delivered, and swallows it: pipes have no
+// MSG_NOSIGNAL. A SIGPIPE that was pending before stays pending.
+class sigpipe_guard {
+public:
+  sigpipe_guard() noexcept {
+    sigemptyset(&only_);
+    sigaddset(&only_, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &only_, &old_mask_);
+    was_blocked_ = sigismember(&old_mask_, SIGPIPE) == 1;
+    if (was_blocked_) {
+      sigset_t pending;
+      sigpending(&pending);
+      was_pending_ = sigismember(&pending, SIGPIPE) == 1;
+    }
+  }
+
+  void swallow() noexcept {
+    if (!was_pending_) {
+      const timespec none{};
+      while (sigtimedwait(&only_, nullptr, &none) < 0 && errno == EINTR) {
+      }
+    }
+  }
+
+  ~sigpipe_guard() {
+    if (!was_blocked_) {
+      pthread_sigmask(SIG_SETMASK, &old_mask_, nullptr);
+    }
+  }
+
+private:
+  sigset_t only_;
+  sigset_t old_mask_;
+  bool was_blocked_ = false;
+  bool was_pending_ = false;
+};
+
+} // namespace
+
+const int stop_signal = SIGTERM;
+const int kill_signal = SIGKILL;
+
+std::size_t read_some(native_handle_type handle, void* data, std::size_t size,
+                      error_code& ec) noexcept {
+  ssize_t n = 0;
+  do {
+    n = ::read(handle, data, std::min<std::size_t>(size, SSIZE_MAX));
+  } while (n < 0 && errno == EINTR);
+  if (n < 0) {
+    ec = last_error();
+    return 0;
+  }
+  ec = n == 0 && size != 0 ? error_code(asio::error::eof) : error_code();
+  return static_cast<std::size_t>(n);
+}
+
+std::size_t write_some(native_handle_type handle, const void* data, std::size_t size,
+                       error_code& ec) noexcept {
+  sigpipe_guard guard;
+  ssize_t n = 0;
+  do {
+    n = ::write(handle, data, std::min<std::size_t>(size, SSIZE_MAX));
+  } while (n < 0 && errno == EINTR);
+  if (n >= 0) {
+    ec = {};
+    return static_cast<std::size_t>(n);
+  }
+  ec = last_error();
+  if (ec == asio::error::broken_pipe) {
+    guard.swallow();
+  }
+  return 0;
+}
+
+void grow_pipe(native_handle_type handle) noexcept {
+#ifdef F_SETPIPE_SZ
+  constexpr int unprivileged_limit = 1 << 20; // fs.pipe-max-size, pipe(7)
+  ::fcntl(handle, F_SETPIPE_SZ, unprivileged_limit);
+#else
+  static_cast<void>(handle);
+#endif
+}
+
+bool wait_ready(std::span<wait_entry> entries, steady_clock::time_point until) {
+  std::array<pollfd, 8> few;
+  std::vector<pollfd> many;
+  std::span<pollfd> polled(few.data(), std::min(entries.size(), few.size()));
+  if (entries.size() > few.size()) {
+    many.resize(entries.size());
+    polled = many;
+  }
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    polled[i] = {entries[i].handle, static_cast<short>(entries[i].for_write ? POLLOUT : POLLIN), 0};
+    entries[i].ready = false;
+  }
+  for (;;) {
+    int timeout = -1;
+    if (until != steady_clock::time_point::max()) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - steady_clock::now());
+      timeout = static_cast<int>(std::clamp<long long>(left.count(), 0, INT_MAX));
+    }
+    const int n = ::poll(polled.data(), static_cast<nfds_t>(polled.size()), timeout);
+    if (n < 0 && errno != EINTR) {
+      throw std::system_error(errno, std::system_category(), "poll");
+    }
+    if (n > 0) {
+      for (std::size_t i = 0; i < entries.size(); ++i) {
+        entries[i].ready = polled[i].revents != 0;
+      }
+      return true;
+    }
+    if (until != steady_clock::time_point::max() && steady_clock::now() >= until) {
+      return false;
+    }
+  }
+}
+
+} // namespace detail
+} // namespace subproc

@@ -1,0 +1,29 @@
+#include "platform.hpp"
+
+#include "fork_launcher.hpp"
+
+#include <thread>
+#include <utility>
+
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace subproc::detail {
+
+void start_background_thread(std::function<void()> body) {
+  const signal_block blocked; // inherited by the new thread
+  std::thread(std::move(body)).detach();
+}
+
+caller_signals::caller_signals() noexcept : mask_(0) {
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, nullptr, &mask_, sizeof mask_);
+}
+
+void caller_signals::run(const std::function<void()>& body) const {
+  const signal_block blocked;
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask_, nullptr, sizeof mask_);
+  body();
+}
+
+} // namespace subproc::detail

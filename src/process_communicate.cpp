@@ -1,0 +1,446 @@
+// Pipes of a process object and the two drivers of communicate: on the loop, and blocking. Both
+// only carry out what the machine wants and tell it what happened.
+
+#include "process_core.hpp"
+
+#include "process_core_timer.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+namespace subproc::detail {
+namespace {
+
+constexpr std::size_t small_read = 64 * 1024;
+constexpr std::size_t large_read = 1024 * 1024;
+constexpr std::size_t large_capture = 512 * 1024;
+constexpr std::size_t turn = 1024 * 1024; ///< bytes of one stream before others get their turn
+constexpr std::size_t sweep_most = 64 * 1024 * 1024;
+
+// One a thread, not one a pipe: ten thousand live children must not cost ten thousand buffers.
+std::span<char> scratch(std::size_t size) {
+  thread_local std::unique_ptr<char[]> buffer;
+  thread_local std::size_t capacity = 0;
+  if (capacity < size) {
+    buffer = std::make_unique_for_overwrite<char[]>(size);
+    capacity = size;
+  }
+  return {buffer.get(), size};
+}
+
+} // namespace
+
+void process_core::watch_pipe(stream_id stream) {
+  pipe_end& pipe = end(stream);
+  if (pipe.waiting.armed) {
+    return;
+  }
+  pipe.waiting.armed = true;
+  pipe.waiting.ready.async_wait(
+      executor_, pipe.handle.get(), stream == stream_id::in,
+      [self = shared_from_this(), stream, generation = ++pipe.waiting.generation](error_code ec) {
+        self->pipe_woken(stream, generation, ec);
+      });
+}
+
+void process_core::pipe_woken(stream_id stream, std::uint64_t generation, error_code ec) {
+  const lock held(mutex_);
+  pipe_end& pipe = end(stream);
+  if (generation != pipe.waiting.generation || !pipe.waiting.armed) {
+    return;
+  }
+  pipe.waiting.armed = false;
+  if (pipe.user.handler) {
+    if (ec) {
+      end_user_io(pipe, ec); // the loop cannot watch it
+    } else {
+      try_user_io(stream);
+    }
+    return;
+  }
+  if (!communicate_handler_) {
+    return;
+  }
+  if (stream == stream_id::in) {
+    if (ec) {
+      communicate_->write_failed(ec);
+    } else {
+      feed();
+    }
+  } else if (ec) {
+    communicate_->read_failed(stream, ec);
+  } else if (communicate_->wants_read(stream)) {
+    drain(stream, turn);
+  }
+  pump();
+}
+
+void process_core::close_end(pipe_end& pipe) noexcept {
+  if (!pipe.handle) {
+    return;
+  }
+  cancel_watch(pipe.waiting);
+  end_user_io(pipe, asio::error::operation_aborted);
+  pipe.waiting.ready.reset();
+  pipe.handle.reset();
+}
+
+void process_core::close_all_pipes() noexcept {
+  for (pipe_end& pipe : pipes_) {
+    close_end(pipe);
+  }
+}
+
+bool process_core::is_open(stream_id stream) noexcept {
+  const lock held(mutex_);
+  return static_cast<bool>(end(stream).handle);
+}
+
+native_handle_type process_core::handle(stream_id stream) noexcept {
+  const lock held(mutex_);
+  return end(stream).handle.get();
+}
+
+unique_handle process_core::release_stream(stream_id stream) noexcept {
+  const lock held(mutex_);
+  if (communicating()) {
+    return {};
+  }
+  pipe_end& pipe = end(stream);
+  unique_handle given(pipe.handle.release());
+  cancel_watch(pipe.waiting);
+  pipe.waiting.ready.reset();
+  end_user_io(pipe, asio::error::operation_aborted);
+  return given;
+}
+
+void process_core::close_stream(stream_id stream) noexcept {
+  const lock held(mutex_);
+  if (!communicating()) {
+    close_end(end(stream));
+  }
+}
+
+void process_core::cancel_stream(stream_id stream) noexcept {
+  const lock held(mutex_);
+  pipe_end& pipe = end(stream);
+  if (pipe.user.handler) {
+    cancel_watch(pipe.waiting);
+    end_user_io(pipe, asio::error::operation_aborted);
+  }
+}
+
+bool process_core::user_may_use(stream_id stream, error_code& ec) noexcept {
+  const pipe_end& pipe = end(stream);
+  ec = {};
+  if (!pipe.handle) {
+    ec = asio::error::bad_descriptor;
+  } else if (pipe.user.handler || communicating()) {
+    ec = make_error_code(errc::operation_pending);
+  }
+  return !ec;
+}
+
+void process_core::async_io(stream_id stream, void* data, std::size_t size,
+                            asio::cancellation_slot slot, io_handler handler) {
+  const lock held(mutex_);
+  error_code ec;
+  if (!user_may_use(stream, ec) || size == 0) {
+    handler.complete(ec, 0);
+    return;
+  }
+  pipe_end& pipe = end(stream);
+  const std::uint64_t id = ++last_id_;
+  pipe.user = {data, size, std::move(handler), id};
+  on_cancel(slot, [stream, id](process_core& self) {
+    const lock again(self.mutex_);
+    pipe_end& same = self.end(stream);
+    if (same.user.handler && same.user.id == id) {
+      self.cancel_watch(same.waiting);
+      self.end_user_io(same, asio::error::operation_aborted);
+    }
+  });
+  try_user_io(stream);
+}
+
+void process_core::try_user_io(stream_id stream) {
+  pipe_end& pipe = end(stream);
+  error_code ec;
+  const std::size_t n = stream == stream_id::in
+                            ? write_some(pipe.handle.get(), pipe.user.data, pipe.user.size, ec)
+                            : read_some(pipe.handle.get(), pipe.user.data, pipe.user.size, ec);
+  if (ec == asio::error::would_block) {
+    watch_pipe(stream);
+  } else {
+    std::exchange(pipe.user.handler, {}).complete(ec, n);
+  }
+}
+
+void process_core::end_user_io(pipe_end& pipe, error_code ec) {
+  if (pipe.user.handler) {
+    std::exchange(pipe.user.handler, {}).complete(ec, 0);
+  }
+}
+
+std::size_t process_core::io(stream_id stream, void* data, std::size_t size, error_code& ec) {
+  lock held(mutex_);
+  for (;;) {
+    if (!user_may_use(stream, ec) || size == 0) {
+      return 0;
+    }
+    const native_handle_type handle = end(stream).handle.get();
+    const std::size_t n = stream == stream_id::in ? write_some(handle, data, size, ec)
+                                                  : read_some(handle, data, size, ec);
+    if (ec != asio::error::would_block) {
+      return n;
+    }
+    wait_entry entry{handle, stream == stream_id::in};
+    wait_blocking(held, {&entry, 1}, steady_clock::time_point::max());
+  }
+}
+
+error_code process_core::begin_communicate(std::string input, steady_clock::time_point deadline) {
+  if (!child_) {
+    return make_error_code(errc::no_child);
+  }
+  if (communicating() || std::any_of(pipes_.begin(), pipes_.end(), [](const pipe_end& pipe) {
+        return static_cast<bool>(pipe.user.handler);
+      })) {
+    return make_error_code(errc::operation_pending);
+  }
+  if (!communicate_) {
+    communicate_.emplace(communicate_machine::setup{
+        static_cast<bool>(end(stream_id::in).handle), static_cast<bool>(end(stream_id::out).handle),
+        static_cast<bool>(end(stream_id::err).handle), command_.limit(), command_.drain_timeout()});
+    if (input.empty() && command_.input() && end(stream_id::in).handle) {
+      input = *command_.input();
+    }
+    if (report_) {
+      communicate_->exited(report_->status, steady_clock::now());
+    }
+  }
+  return communicate_->begin(std::move(input), deadline);
+}
+
+// Writes what fits; true when the pipe took all of it.
+bool process_core::feed() {
+  for (;;) {
+    const std::string_view rest = communicate_->to_write();
+    if (rest.empty()) {
+      return true;
+    }
+    error_code ec;
+    const std::size_t n = write_some(end(stream_id::in).handle.get(), rest.data(), rest.size(), ec);
+    if (ec == asio::error::would_block) {
+      return false;
+    }
+    if (ec) {
+      communicate_->write_failed(ec);
+    } else {
+      communicate_->wrote(n);
+    }
+  }
+}
+
+// Reads until nothing is there, up to about `most` bytes.
+void process_core::drain(stream_id stream, std::size_t most) {
+  pipe_end& pipe = end(stream);
+  for (std::size_t done = 0; done < most && communicate_->wants_read(stream);) {
+    const std::span<char> buffer = scratch(pipe.grown ? large_read : small_read);
+    error_code ec;
+    const std::size_t n = read_some(pipe.handle.get(), buffer.data(), buffer.size(), ec);
+    if (ec == asio::error::would_block) {
+      return;
+    }
+    if (ec == asio::error::eof) {
+      close_end(pipe);
+      communicate_->ended(stream);
+      return;
+    }
+    if (ec) {
+      communicate_->read_failed(stream, ec);
+      return;
+    }
+    communicate_->received(stream, {buffer.data(), n});
+    done += n;
+    if (!pipe.grown && communicate_->received(stream) >= large_capture) {
+      pipe.grown = true;
+      grow_pipe(pipe.handle.get());
+    }
+  }
+}
+
+// A child that ended before its deadline is a success, however late we look.
+void process_core::sweep() {
+  if (reap()) {
+    drain(stream_id::out, sweep_most);
+    drain(stream_id::err, sweep_most);
+  }
+  communicate_->swept();
+}
+
+void process_core::step_communicate() {
+  communicate_machine& machine = *communicate_;
+  if (machine.wants_sweep()) {
+    sweep();
+  }
+  if (!end(stream_id::in).waiting.armed) {
+    feed();
+  }
+  if (machine.wants_close_in()) {
+    close_end(end(stream_id::in));
+    machine.closed_in();
+  }
+}
+
+void process_core::pump_communicate() {
+  if (!communicate_handler_) {
+    return;
+  }
+  communicate_machine& machine = *communicate_;
+  step_communicate();
+  if (machine.done()) {
+    for (pipe_end& pipe : pipes_) {
+      cancel_watch(pipe.waiting);
+    }
+    disarm(communicate_wake_);
+    if (!machine.outcome()) {
+      close_all_pipes();
+    }
+    std::exchange(communicate_handler_, {}).complete(machine.outcome(), machine.take());
+    update_exit_watch();
+    return;
+  }
+  if (!machine.to_write().empty()) {
+    watch_pipe(stream_id::in);
+  }
+  for (const stream_id stream : {stream_id::out, stream_id::err}) {
+    if (machine.wants_read(stream)) {
+      watch_pipe(stream);
+    }
+  }
+  update_exit_watch();
+  set_timer(communicate_wake_, machine.wakes_at(), &process_core::communicate_timer);
+}
+
+void process_core::communicate_timer(std::uint64_t generation) {
+  const lock held(mutex_);
+  if (generation == communicate_wake_.generation && communicate_handler_) {
+    disarm(communicate_wake_);
+    communicate_->timer(steady_clock::now());
+    pump();
+  }
+}
+
+void process_core::async_communicate(std::string input, steady_clock::time_point deadline,
+                                     asio::cancellation_slot slot, communicate_handler handler) {
+  const lock held(mutex_);
+  if (const error_code ec = begin_communicate(std::move(input), deadline)) {
+    handler.complete(ec, communicate_ && !communicating() ? communicate_->take()
+                                                          : communicate_result());
+    return;
+  }
+  communicate_handler_ = std::move(handler);
+  const std::uint64_t id = communicate_id_ = ++last_id_;
+  on_cancel(slot, [id](process_core& self) {
+    const lock again(self.mutex_);
+    if (self.communicate_handler_ && self.communicate_id_ == id) {
+      self.communicate_->cancel();
+      self.pump_communicate();
+    }
+  });
+  pump_communicate();
+}
+
+void process_core::communicate_blocking(lock& held) {
+  communicate_machine& machine = *communicate_;
+  auto pause = steady_clock::duration::zero();
+  communicate_blocking_ = true;
+  for (step_communicate(); !machine.done(); step_communicate()) {
+    const auto now = steady_clock::now();
+    std::array<wait_entry, 4> entries{};
+    if (!machine.to_write().empty()) {
+      entries[0] = {end(stream_id::in).handle.get(), true};
+    }
+    for (const stream_id stream : {stream_id::out, stream_id::err}) {
+      if (machine.wants_read(stream)) {
+        entries[static_cast<std::size_t>(stream)] = {end(stream).handle.get()};
+      }
+    }
+    auto until = machine.wakes_at();
+    if (machine.wants_exit()) {
+      if (pause == pause.zero()) {
+        entries[3] = {child_->exit_handle()};
+      } else {
+        until = std::min(until, now + pause);
+      }
+    }
+    wait_blocking(held, entries, until);
+    if (entries[1].ready) {
+      drain(stream_id::out, turn);
+    }
+    if (entries[2].ready) {
+      drain(stream_id::err, turn);
+    }
+    if (machine.wants_exit() && (entries[3].ready || pause != pause.zero()) && !reap()) {
+      // Ready and not reapable: look again by time, as on the loop.
+      pause = std::clamp<steady_clock::duration>(2 * pause, std::chrono::milliseconds(1),
+                                                 std::chrono::milliseconds(64));
+    }
+    if (machine.wakes_at() != steady_clock::time_point::max() &&
+        steady_clock::now() >= machine.wakes_at()) {
+      machine.timer(steady_clock::now());
+    }
+  }
+  communicate_blocking_ = false;
+  if (!machine.outcome()) {
+    close_all_pipes();
+  }
+}
+
+communicate_result process_core::communicate(std::string input, steady_clock::time_point deadline,
+                                             const std::optional<duration>& limit) {
+  lock held(mutex_);
+  if (const error_code ec = begin_communicate(std::move(input), deadline)) {
+    throw std::system_error(ec, "communicate");
+  }
+  communicate_blocking(held);
+  const error_code outcome = communicate_->outcome();
+  if (outcome == asio::error::timed_out) {
+    completed_process so_far = state();
+    so_far.timed_out = true;
+    so_far.out = communicate_->view(stream_id::out);
+    so_far.err = communicate_->view(stream_id::err);
+    throw timeout_expired(std::move(so_far), limit ? limit->seconds() : 0);
+  }
+  if (outcome) {
+    throw std::system_error(outcome, "communicate");
+  }
+  return communicate_->take();
+}
+
+std::string_view process_core::captured(stream_id stream) {
+  const lock held(mutex_);
+  return communicate_ ? communicate_->view(stream) : std::string_view();
+}
+
+completed_process process_core::take_result(std::optional<communicate_result> got) {
+  const lock held(mutex_);
+  completed_process result = state();
+  if (!got && communicate_) {
+    got = communicate_->take_all();
+  }
+  if (got) {
+    result.out = std::move(got->out);
+    result.err = std::move(got->err);
+    result.out_captured = got->out_captured;
+    result.err_captured = got->err_captured;
+    result.out_dropped = got->out_dropped;
+    result.err_dropped = got->err_dropped;
+    result.pipes_held = got->pipes_held;
+  }
+  return result;
+}
+
+} // namespace subproc::detail

@@ -1,0 +1,438 @@
+// The life of a process object: start, exit, waits, drop. Pipes and communicate are in
+// process_communicate.cpp, stopping is in process_stop.cpp.
+
+#include "process_core.hpp"
+
+#include "check.hpp"
+#include "launch_queue.hpp"
+#include "process_core_timer.hpp"
+#include "reaper.hpp"
+#include "redirects.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace subproc::detail {
+
+process_core::process_core(asio::any_io_executor executor, command cmd)
+    : executor_(std::move(executor)), command_(std::move(cmd)), scope_(scope_of(command_)) {
+  if (executor_) {
+    service_ = &process_service::of(executor_);
+    service_->add(this);
+  }
+}
+
+process_core::~process_core() {
+  disconnect();
+  abandon_child(std::move(child_), command_.drop(), scope_);
+}
+
+void process_core::launch() {
+  check(command_);
+  const auto before = steady_clock::now();
+  launcher& who = command_.launcher() ? *command_.launcher() : *default_launcher();
+  attach(who.start(command_), before);
+}
+
+void process_core::async_launch(asio::cancellation_slot slot, spawn_handler handler) {
+  const lock held(mutex_);
+  spawn_handler_ = std::move(handler);
+  on_cancel(slot, [](process_core& self) { self.cancel_launch(); });
+  launch_later([self = shared_from_this(), signals = caller_signals()]() mutable {
+    if (!self->begin_launch()) {
+      return;
+    }
+    const auto before = steady_clock::now();
+    launched_child started;
+    std::exception_ptr error;
+    const auto start = [&] {
+      try {
+        check(self->command_);
+        const auto& who = self->command_.launcher();
+        started = (who ? *who : *default_launcher()).start(self->command_);
+      } catch (...) {
+        error = std::current_exception();
+      }
+    };
+    if (self->command_.signals() == signal_setup::keep) {
+      signals.run(start);
+    } else {
+      start();
+    }
+    self->launched(std::move(error), std::move(started), before);
+  });
+}
+
+// A launch that was cancelled while it was queued does not happen.
+bool process_core::begin_launch() noexcept {
+  const lock held(mutex_);
+  launching_ = static_cast<bool>(spawn_handler_);
+  return launching_;
+}
+
+void process_core::launched(std::exception_ptr error, launched_child started,
+                            steady_clock::time_point before) noexcept {
+  lock held(mutex_);
+  if (!spawn_handler_) {
+    held.unlock();
+    abandon_child(std::move(started.child), drop_policy::kill, scope_);
+    return;
+  }
+  core_ptr self;
+  if (!error) {
+    attach(std::move(started), before);
+    self = shared_from_this();
+  }
+  std::exchange(spawn_handler_, {}).complete(std::move(error), std::move(self));
+}
+
+void process_core::attach(launched_child started, steady_clock::time_point before) {
+  child_ = std::move(started.child);
+  pid_ = child_->pid();
+  launched_by_ = started.launched_by;
+  end(stream_id::in).handle = std::move(started.in);
+  end(stream_id::out).handle = std::move(started.out);
+  end(stream_id::err).handle = std::move(started.err);
+  started_ = before;
+  start_time_ = std::chrono::system_clock::now();
+}
+
+// Takes everything off the loop.
+void process_core::disconnect() noexcept {
+  exit_watch_.ready.reset();
+  for (pipe_end& pipe : pipes_) {
+    close_end(pipe);
+  }
+  if (service_) {
+    std::exchange(service_, nullptr)->remove(this);
+  }
+}
+
+void process_core::drop() noexcept {
+  std::unique_ptr<child> left;
+  {
+    const lock held(mutex_);
+    complete_waiters(asio::error::operation_aborted);
+    if (communicate_handler_) {
+      communicate_->cancel();
+      pump_communicate();
+    }
+    if (stop_) {
+      stop_->machine.cancel();
+      pump_stop();
+    }
+    disarm(reap_again_);
+    disconnect();
+    left = std::move(child_);
+  }
+  abandon_child(std::move(left), command_.drop(), scope_);
+}
+
+// Handlers are destroyed, not called, as Asio does with its own; outside the mutex, because they
+// may own this very process.
+void process_core::abandon_loop() noexcept {
+  std::list<waiter> waiters;
+  communicate_handler communicate;
+  std::optional<stop_operation> stop;
+  spawn_handler spawn;
+  std::array<io_handler, 3> io;
+  asio::any_io_executor executor;
+  {
+    const lock held(mutex_);
+    waiters.swap(waiters_);
+    communicate = std::move(communicate_handler_);
+    if (stop_) {
+      stop.emplace(std::move(*stop_));
+      stop_.reset();
+    }
+    spawn = std::move(spawn_handler_);
+    for (std::size_t i = 0; i < pipes_.size(); ++i) {
+      io[i] = std::move(pipes_[i].user.handler);
+      ++pipes_[i].waiting.generation;
+      pipes_[i].waiting.armed = false;
+      pipes_[i].waiting.ready.reset();
+    }
+    ++exit_watch_.generation;
+    exit_watch_.armed = false;
+    exit_watch_.ready.reset();
+    for (timer* t : {&reap_again_, &communicate_wake_}) {
+      disarm(*t);
+      t->clock.reset();
+    }
+    service_ = nullptr;
+    executor = std::move(executor_); // a strand's service is about to go
+    executor_ = {};
+  }
+}
+
+unique_handle process_core::release() {
+  std::unique_ptr<child> left;
+  unique_handle handle;
+  {
+    const lock held(mutex_);
+    if (child_ && !report_ && reap()) {
+      pump();
+    }
+    if (!child_ || report_) {
+      throw std::system_error(make_error_code(errc::no_child), "release");
+    }
+    exit_watch_.ready.reset();
+    handle = child_->release();
+    left = std::move(child_);
+  }
+  left.reset();
+  drop();
+  return handle;
+}
+
+void process_core::detach() {
+  std::unique_ptr<child> left;
+  {
+    const lock held(mutex_);
+    exit_watch_.ready.reset();
+    left = std::move(child_);
+  }
+  drop();
+  reap_in_background(std::move(left));
+}
+
+bool process_core::reap() noexcept {
+  if (report_ || !child_) {
+    return report_.has_value();
+  }
+  report_ = child_->try_wait();
+  if (!report_) {
+    return false;
+  }
+  ended_ = steady_clock::now();
+  end_time_ = std::chrono::system_clock::now();
+  ++exit_watch_.generation;
+  exit_watch_.armed = false;
+  exit_watch_.ready.reset();
+  disarm(reap_again_);
+  complete_waiters({});
+  if (communicate_) {
+    communicate_->exited(report_->status, ended_);
+  }
+  if (stop_) {
+    stop_->machine.exited(ended_);
+  }
+  return true;
+}
+
+bool process_core::exit_wanted() const noexcept {
+  return !report_ && child_ &&
+         (!waiters_.empty() || (communicate_handler_ && communicate_->wants_exit()) ||
+          (stop_ && stop_->machine.wants_exit()));
+}
+
+void process_core::update_exit_watch() {
+  if (!exit_wanted()) {
+    cancel_watch(exit_watch_);
+    disarm(reap_again_);
+    return;
+  }
+  const bool backing_off = reap_again_.armed_for != steady_clock::time_point::max();
+  if (!exit_watch_.armed && !backing_off) {
+    exit_watch_.armed = true;
+    exit_watch_.ready.async_wait(executor_, child_->exit_handle(), false,
+                                 [self = shared_from_this(), generation = ++exit_watch_.generation](
+                                     error_code) { self->exit_woken(generation); });
+  }
+}
+
+// Readable does not mean reapable: a debugger that holds the dead child keeps its status. Waiting
+// again at once would spin.
+void process_core::exit_woken(std::uint64_t generation) {
+  const lock held(mutex_);
+  if (generation != exit_watch_.generation || !exit_watch_.armed) {
+    return;
+  }
+  exit_watch_.armed = false;
+  if (!reap()) {
+    reap_pause_ = std::clamp<steady_clock::duration>(2 * reap_pause_, std::chrono::milliseconds(1),
+                                                     std::chrono::milliseconds(64));
+    set_timer(reap_again_, steady_clock::now() + reap_pause_, &process_core::reap_again);
+    return;
+  }
+  pump();
+}
+
+void process_core::reap_again(std::uint64_t generation) {
+  const lock held(mutex_);
+  if (generation != reap_again_.generation) {
+    return;
+  }
+  disarm(reap_again_);
+  reap();
+  pump();
+  update_exit_watch();
+}
+
+void process_core::complete_waiters(error_code ec) {
+  const exit_status status = report_ ? report_->status : exit_status();
+  for (waiter& each : std::exchange(waiters_, {})) {
+    each.handler.complete(ec, status);
+  }
+}
+
+void process_core::pump() {
+  const bool known = report_.has_value();
+  pump_communicate();
+  pump_stop();
+  if (!known && report_) {
+    pump_communicate(); // the stop saw the exit
+  }
+}
+
+void process_core::async_wait(std::optional<duration> limit, asio::cancellation_slot slot,
+                              wait_handler handler) {
+  const lock held(mutex_);
+  if (!child_) {
+    handler.complete(make_error_code(errc::no_child), {});
+    return;
+  }
+  if (reap()) {
+    handler.complete({}, report_->status);
+    pump();
+    return;
+  }
+  const std::uint64_t id = ++last_id_;
+  waiters_.push_back({id, std::move(handler), nullptr});
+  if (limit) {
+    auto& own = waiters_.back().limit;
+    own = std::make_unique<asio::steady_timer>(executor_, limit->after(steady_clock::now()));
+    own->async_wait([self = shared_from_this(), id](error_code ec) {
+      if (!ec) {
+        self->end_wait(id, asio::error::timed_out);
+      }
+    });
+  }
+  on_cancel(slot, [id](process_core& self) { self.end_wait(id, asio::error::operation_aborted); });
+  update_exit_watch();
+}
+
+// The real exit wins over a time-out that is delivered late.
+void process_core::end_wait(std::uint64_t id, error_code ec) {
+  const lock held(mutex_);
+  const auto same = [id](const waiter& each) { return each.id == id; };
+  if (std::none_of(waiters_.begin(), waiters_.end(), same) || reap()) {
+    pump();
+    return;
+  }
+  const auto found = std::find_if(waiters_.begin(), waiters_.end(), same);
+  found->handler.complete(ec, {});
+  waiters_.erase(found);
+  update_exit_watch();
+}
+
+std::optional<exit_status> process_core::poll() noexcept {
+  const lock held(mutex_);
+  if (!report_ && reap()) {
+    pump();
+  }
+  return report_ ? std::optional(report_->status) : std::nullopt;
+}
+
+std::optional<exit_status> process_core::known_status() noexcept {
+  const lock held(mutex_);
+  return report_ ? std::optional(report_->status) : std::nullopt;
+}
+
+exit_status process_core::wait(steady_clock::time_point until,
+                               const std::optional<duration>& limit) {
+  lock held(mutex_);
+  if (!child_) {
+    throw std::system_error(make_error_code(errc::no_child), "wait");
+  }
+  if (!waiters_.empty()) {
+    throw std::system_error(make_error_code(errc::operation_pending), "wait");
+  }
+  auto pause = steady_clock::duration::zero();
+  while (!reap()) {
+    const auto now = steady_clock::now();
+    if (now >= until) {
+      completed_process so_far = state();
+      so_far.timed_out = true;
+      throw timeout_expired(std::move(so_far), limit ? limit->seconds() : 0);
+    }
+    wait_entry entry{child_->exit_handle()};
+    if (pause != pause.zero()) {
+      entry.handle = invalid_handle;
+    }
+    wait_blocking(held, {&entry, 1}, pause == pause.zero() ? until : std::min(until, now + pause));
+    // Ready and still not reapable: look again by time, as on the loop.
+    pause = std::clamp<steady_clock::duration>(2 * pause, std::chrono::milliseconds(1),
+                                               std::chrono::milliseconds(64));
+  }
+  pump();
+  return report_->status;
+}
+
+void process_core::wait_blocking(lock& held, std::span<wait_entry> entries,
+                                 steady_clock::time_point until) {
+  held.unlock();
+  wait_ready(entries, until);
+  held.lock();
+}
+
+error_code process_core::send_signal(int number) noexcept {
+  const lock held(mutex_);
+  if (!child_) {
+    return make_error_code(errc::no_child);
+  }
+  if (reap()) {
+    pump();
+    return {};
+  }
+  return child_->signal(number, scope::process);
+}
+
+completed_process process_core::state() const {
+  completed_process result;
+  result.cmd = command_;
+  result.pid = pid_;
+  result.launched_by = launched_by_;
+  result.start_time = start_time_;
+  result.forced = forced_;
+  if (report_) {
+    result.status = report_->status;
+    result.usage = report_->usage;
+    result.end_time = end_time_;
+    result.elapsed = ended_ - started_;
+  }
+  return result;
+}
+
+completed_process process_core::result() {
+  const lock held(mutex_);
+  return state();
+}
+
+native_handle_type process_core::exit_handle() noexcept {
+  const lock held(mutex_);
+  return child_ && child_->exit_handle_is_process() ? child_->exit_handle() : invalid_handle;
+}
+
+asio::any_io_executor process_core::executor() {
+  const lock held(mutex_);
+  return executor_;
+}
+
+void process_core::cancel_watch(watch& waiting) noexcept {
+  if (waiting.armed) {
+    waiting.armed = false;
+    ++waiting.generation;
+    waiting.ready.cancel();
+  }
+}
+
+void process_core::disarm(timer& what) noexcept {
+  ++what.generation;
+  what.armed_for = steady_clock::time_point::max();
+  if (what.clock) {
+    what.clock->cancel();
+  }
+}
+
+} // namespace subproc::detail

@@ -1,0 +1,222 @@
+#pragma once
+
+#include "communicate_machine.hpp"
+#include "platform.hpp"
+#include "process_service.hpp"
+#include "stop_machine.hpp"
+
+#include <subproc/detail/core.hpp>
+
+#include <asio/steady_timer.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+namespace subproc::detail {
+
+/// The last step of every stop: SIGKILL, and how long its effect is waited for. A process in an
+/// uninterruptible sleep dies later; the reaper thread sees to it.
+inline stop_step kill_step() { return {kill_signal, std::chrono::seconds(5)}; }
+
+/// The compiled body of a process: the child, its pipe ends, and the operations under way.
+/// Everything is behind one mutex, so that operations may start on any thread and the
+/// sub-operations of a communicate may complete on several. Handlers are always posted, never
+/// called under it.
+///
+/// Each thing that waits on the loop (exit, three pipes, timers) carries a generation: a wake-up of
+/// an earlier generation was cancelled and is ignored.
+class process_core : public std::enable_shared_from_this<process_core> {
+public:
+  process_core(asio::any_io_executor executor, command cmd);
+  ~process_core();
+
+  /// Starts the child here and now. Throws spawn_error.
+  void launch();
+  /// Starts it on a launcher thread; the handler gets this core.
+  void async_launch(asio::cancellation_slot slot, spawn_handler handler);
+
+  void drop() noexcept;
+  void abandon_loop() noexcept; ///< the execution context goes away
+  unique_handle release();
+  void detach();
+
+  void async_wait(std::optional<duration> limit, asio::cancellation_slot slot,
+                  wait_handler handler);
+  /// `deadline`: besides the limit.
+  void async_communicate(std::string input, steady_clock::time_point deadline,
+                         asio::cancellation_slot slot, communicate_handler handler);
+  void async_stop(std::vector<stop_step> steps, asio::cancellation_slot slot, stop_handler handler);
+  void cancel_launch();
+  /// Ends what a run on the loop is about: a launch that has not begun, or the communicate.
+  void cancel_run();
+  /// A stop that is under way goes to its last step.
+  void hurry_stop();
+  void async_io(stream_id stream, void* data, std::size_t size, asio::cancellation_slot slot,
+                io_handler handler);
+
+  exit_status wait(steady_clock::time_point until, const std::optional<duration>& limit);
+  communicate_result communicate(std::string input, steady_clock::time_point deadline,
+                                 const std::optional<duration>& limit);
+  /// A communicate and, after an error or a time-out, the kill of the scope, for the run family.
+  /// Returns what went wrong.
+  error_code run(steady_clock::time_point deadline);
+  std::size_t io(stream_id stream, void* data, std::size_t size, error_code& ec);
+
+  std::optional<exit_status> poll() noexcept;
+  error_code send_signal(int number) noexcept;
+
+  completed_process result();
+  /// The result with all output in it, for the run family: what communicate gave, else what is
+  /// held.
+  completed_process take_result(std::optional<communicate_result> got = std::nullopt);
+  std::optional<exit_status> known_status() noexcept;
+  const command& get_command() const noexcept { return command_; }
+  pid_type pid() const noexcept { return pid_; }
+  native_handle_type exit_handle() noexcept;
+  std::string_view captured(stream_id stream);
+  steady_clock::time_point started() const noexcept { return started_; }
+  asio::any_io_executor executor();
+
+  bool is_open(stream_id stream) noexcept;
+  native_handle_type handle(stream_id stream) noexcept;
+  unique_handle release_stream(stream_id stream) noexcept;
+  void close_stream(stream_id stream) noexcept;
+  void cancel_stream(stream_id stream) noexcept;
+
+private:
+  using lock = std::unique_lock<std::mutex>;
+
+  /// A wait on the loop.
+  struct watch {
+    readiness ready;
+    std::uint64_t generation = 0;
+    bool armed = false;
+  };
+
+  struct timer {
+    std::optional<asio::steady_timer> clock;
+    std::uint64_t generation = 0;
+    steady_clock::time_point armed_for = steady_clock::time_point::max();
+  };
+
+  /// A read or write that the user has asked for.
+  struct user_io {
+    void* data = nullptr;
+    std::size_t size = 0;
+    io_handler handler;
+    std::uint64_t id = 0;
+  };
+
+  struct pipe_end {
+    unique_handle handle;
+    watch waiting;
+    user_io user;
+    bool grown = false;
+  };
+
+  struct waiter {
+    std::uint64_t id;
+    wait_handler handler;
+    std::unique_ptr<asio::steady_timer> limit;
+  };
+
+  struct stop_operation {
+    stop_machine machine;
+    stop_handler handler;
+    std::uint64_t id;
+    timer wake;
+  };
+
+  pipe_end& end(stream_id stream) noexcept { return pipes_[static_cast<std::size_t>(stream)]; }
+
+  void attach(launched_child started, steady_clock::time_point before);
+  bool begin_launch() noexcept;
+  void launched(std::exception_ptr error, launched_child started,
+                steady_clock::time_point before) noexcept;
+  void disconnect() noexcept;
+
+  // All below are called with the mutex held, but for the handlers of wake-ups.
+
+  // The exit
+  bool reap() noexcept;
+  bool exit_wanted() const noexcept;
+  void update_exit_watch();
+  void exit_woken(std::uint64_t generation);
+  void reap_again(std::uint64_t generation);
+  void complete_waiters(error_code ec);
+  void pump(); ///< lets every operation see what is new
+  void end_wait(std::uint64_t id, error_code ec);
+
+  // Pipes
+  void watch_pipe(stream_id stream);
+  void pipe_woken(stream_id stream, std::uint64_t generation, error_code ec);
+  void close_end(pipe_end& pipe) noexcept;
+  void cancel_watch(watch& waiting) noexcept;
+  bool user_may_use(stream_id stream, error_code& ec) noexcept;
+  void try_user_io(stream_id stream);
+  void end_user_io(pipe_end& pipe, error_code ec);
+
+  // Communicate
+  error_code begin_communicate(std::string input, steady_clock::time_point deadline);
+  bool communicating() const noexcept { return communicate_blocking_ || communicate_handler_; }
+  bool feed();
+  void drain(stream_id stream, std::size_t most);
+  void sweep();
+  void step_communicate();
+  void pump_communicate();
+  void communicate_timer(std::uint64_t generation);
+  void communicate_blocking(lock& held);
+  void close_all_pipes() noexcept;
+
+  // Stop
+  void step_stop(stop_machine& machine);
+  void pump_stop();
+  void stop_timer(std::uint64_t generation);
+  error_code stop_blocking(lock& held, stop_machine machine);
+
+  void wait_blocking(lock& held, std::span<wait_entry> entries, steady_clock::time_point until);
+  completed_process state() const;
+
+  template <class Member>
+  void set_timer(timer& what, steady_clock::time_point when, Member woken);
+  void disarm(timer& what) noexcept;
+  template <class Action>
+  void on_cancel(asio::cancellation_slot slot, Action action);
+
+  std::mutex mutex_;
+  asio::any_io_executor executor_;
+  process_service* service_ = nullptr;
+  const command command_;
+  const scope scope_;
+
+  std::unique_ptr<child> child_;
+  pid_type pid_ = -1;
+  launcher_kind launched_by_ = launcher_kind::none;
+  std::chrono::system_clock::time_point start_time_{};
+  std::chrono::system_clock::time_point end_time_{};
+  steady_clock::time_point started_{};
+  steady_clock::time_point ended_{};
+  std::optional<exit_report> report_;
+
+  watch exit_watch_;
+  timer reap_again_;
+  steady_clock::duration reap_pause_{};
+  std::list<waiter> waiters_;
+  std::array<pipe_end, 3> pipes_;
+  std::optional<communicate_machine> communicate_;
+  communicate_handler communicate_handler_;
+  std::uint64_t communicate_id_ = 0;
+  bool communicate_blocking_ = false;
+  timer communicate_wake_;
+  std::optional<stop_operation> stop_;
+  spawn_handler spawn_handler_;
+  bool launching_ = false;
+  bool forced_ = false;
+  std::uint64_t last_id_ = 0;
+};
+
+} // namespace subproc::detail

@@ -1,0 +1,154 @@
+// Stopping a scope: the two drivers of the stop machine, and the run family's use of both machines.
+
+#include "process_core.hpp"
+
+#include "process_core_timer.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace subproc::detail {
+
+void process_core::step_stop(stop_machine& machine) {
+  if (reap()) {
+    machine.exited(steady_clock::now());
+  }
+  for (;;) {
+    if (const std::optional<int> number = machine.take_signal()) {
+      if (const error_code ec = child_->signal(*number, scope_)) {
+        machine.failed(ec);
+      }
+    } else if (machine.wants_scope_check()) {
+      machine.scope_checked(child_->scope_empty(scope_), steady_clock::now());
+    } else {
+      break;
+    }
+  }
+  forced_ = forced_ || machine.forced();
+}
+
+void process_core::pump_stop() {
+  if (!stop_) {
+    return;
+  }
+  step_stop(stop_->machine);
+  if (!stop_->machine.done()) {
+    update_exit_watch();
+    set_timer(stop_->wake, stop_->machine.wakes_at(), &process_core::stop_timer);
+    return;
+  }
+  stop_result result;
+  result.status = report_ ? report_->status : exit_status();
+  result.forced = stop_->machine.forced();
+  const error_code outcome = stop_->machine.outcome();
+  if (outcome == errc::not_stopped) {
+    result.survivors = child_->scope_members(scope_);
+  }
+  disarm(stop_->wake);
+  stop_handler handler = std::move(stop_->handler);
+  stop_.reset();
+  handler.complete(outcome, std::move(result));
+  update_exit_watch();
+}
+
+void process_core::stop_timer(std::uint64_t generation) {
+  const lock held(mutex_);
+  if (stop_ && generation == stop_->wake.generation) {
+    disarm(stop_->wake);
+    stop_->machine.timer(steady_clock::now());
+    pump();
+  }
+}
+
+void process_core::async_stop(std::vector<stop_step> steps, asio::cancellation_slot slot,
+                              stop_handler handler) {
+  const lock held(mutex_);
+  if (!child_ || stop_) {
+    handler.complete(make_error_code(child_ ? errc::operation_pending : errc::no_child), {});
+    return;
+  }
+  const std::uint64_t id = ++last_id_;
+  stop_.emplace(stop_operation{
+      stop_machine(std::move(steps), scope_ == scope::process), std::move(handler), id, {}});
+  // Generations go on from operation to operation: an old wake-up must not fit a new timer.
+  stop_->wake.generation = id << 32;
+  on_cancel(slot, [id](process_core& self) {
+    const lock again(self.mutex_);
+    if (self.stop_ && self.stop_->id == id) {
+      self.stop_->machine.cancel();
+      self.pump_stop();
+    }
+  });
+  reap();
+  stop_->machine.begin(steady_clock::now());
+  pump();
+}
+
+error_code process_core::stop_blocking(lock& held, stop_machine machine) {
+  machine.begin(steady_clock::now());
+  auto pause = steady_clock::duration::zero();
+  for (step_stop(machine); !machine.done(); step_stop(machine)) {
+    wait_entry entry;
+    auto until = machine.wakes_at();
+    if (machine.wants_exit()) {
+      if (pause == pause.zero()) {
+        entry.handle = child_->exit_handle();
+      } else {
+        until = std::min(until, steady_clock::now() + pause);
+      }
+      pause = std::clamp<steady_clock::duration>(2 * pause, std::chrono::milliseconds(1),
+                                                 std::chrono::milliseconds(64));
+    }
+    wait_blocking(held, {&entry, 1}, until);
+    if (steady_clock::now() >= machine.wakes_at()) {
+      machine.timer(steady_clock::now());
+    }
+  }
+  return machine.outcome();
+}
+
+void process_core::cancel_launch() {
+  const lock held(mutex_);
+  if (spawn_handler_) {
+    const error_code aborted = asio::error::operation_aborted;
+    std::exchange(spawn_handler_, {})
+        .complete(std::make_exception_ptr(std::system_error(aborted, "spawn")), nullptr);
+  }
+}
+
+// A launch that has begun is waited for: whoever cancels a run is told when its child is gone.
+void process_core::cancel_run() {
+  lock held(mutex_);
+  if (spawn_handler_ && !launching_) {
+    held.unlock();
+    cancel_launch();
+  } else if (communicate_handler_) {
+    communicate_->cancel();
+    pump();
+  }
+}
+
+void process_core::hurry_stop() {
+  const lock held(mutex_);
+  if (stop_) {
+    stop_->machine.hurry(steady_clock::now());
+    pump();
+  }
+}
+
+error_code process_core::run(steady_clock::time_point deadline) {
+  lock held(mutex_);
+  error_code ec = begin_communicate({}, deadline);
+  if (ec) {
+    return ec;
+  }
+  communicate_blocking(held);
+  ec = communicate_->outcome();
+  if (ec) {
+    stop_blocking(held, stop_machine({kill_step()}, scope_ == scope::process));
+    close_all_pipes();
+  }
+  return ec;
+}
+
+} // namespace subproc::detail

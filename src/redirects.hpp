@@ -1,0 +1,28 @@
+#pragma once
+
+#include <subproc/launcher.hpp>
+
+namespace subproc::detail {
+
+/// What the three streams come to, with input() and capture_output() worked in.
+inline input_redirect effective_in(const command& cmd) {
+  return cmd.input() ? input_redirect(piped) : cmd.in().value_or(inherit);
+}
+
+inline output_redirect effective_out(const command& cmd) {
+  return cmd.captures_output() ? output_redirect(piped) : cmd.out().value_or(inherit);
+}
+
+inline error_redirect effective_err(const command& cmd) {
+  return cmd.captures_output() ? error_redirect(piped) : cmd.err().value_or(inherit);
+}
+
+/// The scope of a command's stop and drop: what the child leads.
+inline scope scope_of(const command& cmd) noexcept {
+  if (cmd.has_new_session()) {
+    return scope::session;
+  }
+  return cmd.process_group() == 0 ? scope::group : scope::process;
+}
+
+} // namespace subproc::detail

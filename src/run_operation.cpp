@@ -1,0 +1,174 @@
+#include "run_operation.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace subproc::detail {
+namespace {
+
+[[noreturn]] void refuse(const char* option, const char* why) {
+  throw spawn_error(make_error_code(std::errc::invalid_argument), spawn_step::arguments, option,
+                    why);
+}
+
+bool checks(const command& cmd, run_kind kind) {
+  return kind == run_kind::check_call || kind == run_kind::check_output || cmd.checked();
+}
+
+} // namespace
+
+command prepare(command cmd, run_kind kind) {
+  if (kind == run_kind::check_output) {
+    if (cmd.out() || cmd.captures_output()) {
+      refuse("out", "check_output captures stdout itself");
+    }
+    if (cmd.checked()) {
+      refuse("check", "check_output checks always");
+    }
+    cmd.out(piped);
+  }
+  if (kind == run_kind::call || kind == run_kind::check_call) {
+    cmd.limit(0, overflow::head); // drained, not kept
+  }
+  return cmd;
+}
+
+steady_clock::time_point run_deadline(const process_core& core) {
+  const command& cmd = core.get_command();
+  const auto by_timeout =
+      cmd.timeout() ? cmd.timeout()->after(core.started()) : steady_clock::time_point::max();
+  return std::min(by_timeout, cmd.deadline().value_or(steady_clock::time_point::max()));
+}
+
+std::exception_ptr judge(const process_core& core, completed_process& result, error_code ec,
+                         run_kind kind) {
+  const command& cmd = core.get_command();
+  result.timed_out = ec == asio::error::timed_out;
+  result.cancelled = ec == asio::error::operation_aborted;
+  if (ec == errc::output_limit) {
+    result.out_dropped = result.out.size() - std::min(result.out.size(), cmd.limit().bytes);
+    result.err_dropped = result.err.size() - std::min(result.err.size(), cmd.limit().bytes);
+    result.out.resize(result.out.size() - result.out_dropped);
+    result.err.resize(result.err.size() - result.err_dropped);
+  }
+  if (result.timed_out) {
+    const double seconds = cmd.timeout() ? cmd.timeout()->seconds()
+                                         : duration(*cmd.deadline() - core.started()).seconds();
+    return std::make_exception_ptr(timeout_expired(result, std::max(seconds, 0.0)));
+  }
+  if (ec) {
+    return std::make_exception_ptr(operation_error(ec, result));
+  }
+  if (checks(cmd, kind) && !cmd.accepts(result.status)) {
+    return std::make_exception_ptr(called_process_error(result));
+  }
+  return nullptr;
+}
+
+run_operation::run_operation(const asio::any_io_executor& executor, run_kind kind,
+                             run_handler handler)
+    : executor_(executor), kind_(kind), handler_(std::move(handler)) {}
+
+void run_operation::start(command cmd, asio::cancellation_slot slot) {
+  try {
+    core_ = std::make_shared<process_core>(executor_, prepare(std::move(cmd), kind_));
+  } catch (...) {
+    handler_.complete(std::current_exception(), {});
+    return;
+  }
+  if (slot.is_connected()) {
+    slot.assign([weak = weak_from_this()](asio::cancellation_type type) {
+      const auto self = weak.lock();
+      if (self && type != asio::cancellation_type::none) {
+        self->cancel();
+      }
+    });
+  }
+  core_->async_launch({}, {[self = shared_from_this()](std::exception_ptr error, const core_ptr&) {
+                             self->launched(std::move(error));
+                           },
+                           executor_});
+}
+
+void run_operation::cancel() {
+  cancelled_ = true;
+  core_->cancel_run();
+  core_->hurry_stop();
+}
+
+void run_operation::stop(duration grace) {
+  if (stop_grace_ || stopping_) {
+    return;
+  }
+  stop_grace_ = grace;
+  if (launched_) {
+    begin_stop({{stop_signal, grace}, kill_step()});
+  } else {
+    core_->cancel_run();
+  }
+}
+
+void run_operation::begin_stop(std::vector<stop_step> steps) {
+  stopping_ = true;
+  core_->async_stop(
+      std::move(steps), {},
+      {[self = shared_from_this()](error_code, const stop_result&) { self->stop_ended(); },
+       executor_});
+}
+
+void run_operation::launched(std::exception_ptr error) {
+  launched_ = true;
+  if (error) {
+    completed_process nothing;
+    nothing.cmd = core_->get_command();
+    nothing.cancelled = cancelled_ || stop_grace_;
+    if (nothing.cancelled) {
+      error = std::make_exception_ptr(operation_error(asio::error::operation_aborted, nothing));
+    }
+    handler_.complete(std::move(error), std::move(nothing));
+    return;
+  }
+  core_->async_communicate({}, run_deadline(*core_), {},
+                           {[self = shared_from_this()](error_code ec, communicate_result got) {
+                              self->communicated(ec, std::move(got));
+                            },
+                            executor_});
+  if (cancelled_) {
+    core_->cancel_run(); // the signal came between the two
+  } else if (stop_grace_) {
+    begin_stop({{stop_signal, *stop_grace_}, kill_step()});
+  }
+}
+
+void run_operation::communicated(error_code ec, communicate_result got) {
+  if (!ec && !stopping_) {
+    complete({}, std::move(got));
+    return;
+  }
+  ended_.emplace();
+  ended_->ec = ec;
+  if (!ec) {
+    ended_->got = std::move(got);
+  }
+  if (!stopping_) {
+    begin_stop({kill_step()});
+  } else if (ec) {
+    core_->hurry_stop();
+  }
+}
+
+void run_operation::stop_ended() {
+  stopping_ = false;
+  if (ended_) {
+    complete(ended_->ec, std::move(ended_->got));
+  }
+}
+
+void run_operation::complete(error_code ec, std::optional<communicate_result> got) {
+  completed_process result = core_->take_result(std::move(got));
+  std::exception_ptr error = judge(*core_, result, ec, kind_);
+  result.cancelled = result.cancelled || stop_grace_;
+  handler_.complete(std::move(error), std::move(result));
+}
+
+} // namespace subproc::detail

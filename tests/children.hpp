@@ -1,0 +1,98 @@
+#pragma once
+
+// What the tests of a process object share: what must not be left behind, and the events of
+// helpers.
+
+#include "support.hpp"
+
+#include <subproc/process.hpp>
+
+#include <asio/io_context.hpp>
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+namespace subproc::test {
+
+/// The helper `steps` with what it has to do.
+inline command steps(const std::vector<std::string>& what) {
+  std::vector<std::string> args{SUBPROC_HELPERS_DIR "/steps"};
+  args.insert(args.end(), what.begin(), what.end());
+  return command(args);
+}
+
+/// What `steps out:N` writes.
+inline std::string pattern(std::size_t size) {
+  std::string text(size, '\0');
+  for (std::size_t i = 0; i < size; ++i) {
+    text[i] = static_cast<char>(i % 251);
+  }
+  return text;
+}
+
+/// Blocks until a descriptor can be read: a pidfd, until its process has ended. The limit is one
+/// that only what never comes would need.
+inline bool readable(int descriptor, std::chrono::seconds limit = std::chrono::seconds(30)) {
+  pollfd entry{descriptor, POLLIN, 0};
+  return ::poll(&entry, 1, static_cast<int>(std::chrono::milliseconds(limit).count())) == 1;
+}
+
+/// A pipe of the test's own.
+struct test_pipe {
+  test_pipe() {
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    read_end.reset(ends[0]);
+    write_end.reset(ends[1]);
+  }
+
+  unique_handle read_end;
+  unique_handle write_end;
+};
+
+/// Starts what the library keeps for good: its threads, their loops, its reserve of low
+/// descriptors.
+inline void warm_up() {
+  static const bool done = [] {
+    test_pipe gate;
+    const unique_handle high(::fcntl(gate.read_end.get(), F_DUPFD_CLOEXEC, 200));
+    asio::io_context context;
+    process(context, command("cat").in(fd(high.get())).out(null)).detach();
+    gate = test_pipe();
+    async_spawn(context, command("true"), [](std::exception_ptr, process) {});
+    context.run();
+    return eventually([] { return !has_children(); });
+  }();
+  REQUIRE(done);
+}
+
+/// Put first in a case: when it goes, no descriptor and no child may be left that was not there
+/// before.
+class leak_check {
+public:
+  leak_check() {
+    warm_up();
+    REQUIRE(eventually([] { return !has_children(); }));
+    before_ = open_descriptors();
+  }
+  leak_check(const leak_check&) = delete;
+  leak_check& operator=(const leak_check&) = delete;
+  ~leak_check() {
+    CHECK_MESSAGE(eventually([] { return !has_children(); }), "a child is left");
+    CHECK_MESSAGE(eventually([this] { return open_descriptors() == before_; }),
+                  "descriptors: ", open_descriptors(), ", before: ", before_);
+  }
+
+private:
+  std::vector<int> before_;
+};
+
+} // namespace subproc::test

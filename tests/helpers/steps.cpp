@@ -1,0 +1,127 @@
+// Does what its arguments say, one after the other; a test orders its events with them.
+//
+//   out:N err:N   write N bytes whose values tell their place (pattern() of the tests)
+//   say:T warn:T  write T and a newline to stdout, to stderr
+//   read:N        read N bytes of stdin, or to its end
+//   echo          copy stdin to stdout, to its end
+//   count         read stdin to its end, write how many bytes it had to stdout
+//   byte:FD       read one byte, or the end of the file, from a descriptor
+//   close:FD      close a descriptor
+//   ignore:S raise:S  ignore a signal, send one to itself
+//   exit:N        end with a code
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include <signal.h>
+#include <unistd.h>
+
+namespace {
+
+bool write_all(int fd, const char* data, std::size_t size) {
+  while (size > 0) {
+    const ssize_t n = write(fd, data, size);
+    if (n < 0 && errno != EINTR) {
+      return false;
+    }
+    if (n > 0) {
+      data += n;
+      size -= static_cast<std::size_t>(n);
+    }
+  }
+  return true;
+}
+
+bool write_pattern(int fd, std::size_t size) {
+  static char block[251 * 256];
+  for (std::size_t i = 0; i < sizeof block; ++i) {
+    block[i] = static_cast<char>(i % 251);
+  }
+  for (std::size_t done = 0; done < size;) {
+    const std::size_t n = size - done < sizeof block ? size - done : sizeof block;
+    if (!write_all(fd, block, n)) {
+      return false;
+    }
+    done += n;
+  }
+  return true;
+}
+
+// The number of bytes that were there.
+std::size_t read_up_to(std::size_t most, bool copy) {
+  static char buffer[65536];
+  std::size_t done = 0;
+  while (done < most) {
+    const std::size_t want = most - done < sizeof buffer ? most - done : sizeof buffer;
+    const ssize_t n = read(0, buffer, want);
+    if (n < 0 && errno == EINTR) {
+      continue;
+    }
+    if (n <= 0 || (copy && !write_all(1, buffer, static_cast<std::size_t>(n)))) {
+      break;
+    }
+    done += static_cast<std::size_t>(n);
+  }
+  return done;
+}
+
+bool step(const std::string& verb, const std::string& value) {
+  const long long number = std::atoll(value.c_str());
+  const int small = static_cast<int>(number);
+  if (verb == "out" || verb == "err") {
+    return write_pattern(verb == "out" ? 1 : 2, static_cast<std::size_t>(number));
+  }
+  if (verb == "say" || verb == "warn") {
+    const std::string line = value + '\n';
+    return write_all(verb == "say" ? 1 : 2, line.data(), line.size());
+  }
+  if (verb == "read") {
+    read_up_to(static_cast<std::size_t>(number), false);
+    return true;
+  }
+  if (verb == "echo") {
+    read_up_to(static_cast<std::size_t>(-1), true);
+    return true;
+  }
+  if (verb == "count") {
+    const std::string text = std::to_string(read_up_to(static_cast<std::size_t>(-1), false));
+    return write_all(1, text.data(), text.size());
+  }
+  if (verb == "byte") {
+    char byte = 0;
+    while (read(small, &byte, 1) < 0 && errno == EINTR) {
+    }
+    return true;
+  }
+  if (verb == "close") {
+    return close(small) == 0;
+  }
+  if (verb == "ignore") {
+    return signal(small, SIG_IGN) != SIG_ERR;
+  }
+  if (verb == "raise") {
+    return raise(small) == 0;
+  }
+  if (verb == "exit") {
+    _exit(small);
+  }
+  return false;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    const std::size_t colon = argument.find(':');
+    const std::string value = colon == std::string::npos ? "" : argument.substr(colon + 1);
+    if (!step(argument.substr(0, colon), value)) {
+      std::fprintf(stderr, "steps: %s: %s\n", argv[i], std::strerror(errno));
+      return 99;
+    }
+  }
+  return 0;
+}

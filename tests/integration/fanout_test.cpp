@@ -1,0 +1,102 @@
+#include <subproc/process.hpp>
+#include <subproc/run.hpp>
+
+#include "children.hpp"
+
+#include <asio/io_context.hpp>
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+using namespace std::chrono_literals;
+using namespace subproc;
+using namespace subproc::test;
+
+namespace {
+
+template <class... Args>
+command fanout(const Args&... args) {
+  return command(SUBPROC_FANOUT, args...).capture_output().in(null);
+}
+
+} // namespace
+
+TEST_SUITE("fanout") {
+
+  TEST_CASE("fanout: an item with spaces, quotes and a newline is one argument") {
+    const completed_process done =
+        run(fanout("-k", "printf", "<%s>", ":::", "a b", "it's \"x\"", "two\nlines"));
+    CHECK(done.out == "<a b><it's \"x\"><two\nlines>");
+    CHECK(done.status.success());
+  }
+
+  TEST_CASE("fanout: checksums of a tree equal those of find -exec") {
+    const char* tree = "/usr/include/asio";
+    const std::string expected =
+        check_output({"find", tree, "-type", "f", "-exec", "sha256sum", "{}", "+"});
+    const std::string got = check_output(
+        {"sh", "-c", "find \"$1\" -type f -print0 | \"$0\" -0 -k sha256sum", SUBPROC_FANOUT, tree});
+    CHECK(got == expected);
+  }
+
+  TEST_CASE("fanout: the exit code counts failures, a hanging job is timed out") {
+    CHECK(run(fanout("sh", "-c", "exit {}", ":::", "0", "1", "2")).status.exit_code() == 2);
+    CHECK(run(fanout("--timeout", "0.2", "sleep", ":::", "600")).status.exit_code() == 1);
+    CHECK(run(fanout("/no/such", ":::", "a")).status.exit_code() == 1);
+    CHECK(run(fanout("--max-output", "1000", "sh", "-c", "yes", ":::", "a")).status.exit_code() ==
+          1);
+    CHECK(run(fanout()).status.exit_code() == 255);
+    const unique_handle folder(::open("/", O_RDONLY | O_CLOEXEC));
+    const completed_process unreadable = run(fanout("echo").in(fd(folder.get())));
+    CHECK(unreadable.status.exit_code() == 255);
+    CHECK(unreadable.err.find("cannot read the items") != std::string::npos);
+  }
+
+  TEST_CASE("fanout: an endless input whose reader has gone ends quietly") {
+    const completed_process done = run(
+        command("sh", "-c", "yes | \"$0\" -q echo | head -n 3", SUBPROC_FANOUT).capture_output());
+    CHECK(done.out == "y\ny\ny\n");
+  }
+
+  TEST_CASE("fanout: placeholders, also as the command; dry run") {
+    CHECK(run(fanout("--dry-run", "cp", "{}", "{//}/{/}.{#}", "{.}", ":::", "d/f.txt")).out ==
+          "cp d/f.txt d/f.txt.1 d/f\n");
+    CHECK(run(fanout("{}", "-n", ":::", "echo")).status.success());
+  }
+
+  TEST_CASE("fanout: the bar stays on the screen while jobs end") {
+    std::vector<std::string> args{SUBPROC_FANOUT, "--bar", "-j1", "sleep", ":::"};
+    args.insert(args.end(), 20, "0.03");
+    const std::string err = run(command(args).capture_output().in(null)).err;
+    const std::string wipe = "\r\033[K";
+    CAPTURE(err);
+    CHECK(err.find(wipe + "[#") != std::string::npos);
+    CHECK(err.find(wipe + wipe) == std::string::npos); // wiped only to draw, or to write
+    CHECK(err.find("fanout: 20 jobs, 0 failed") != std::string::npos);
+  }
+
+  TEST_CASE("fanout: a job that cannot start or writes too much is told, the others go on") {
+    const completed_process done = run(fanout("-j1", "--max-output", "1000", "sh", "-c", "{}",
+                                              ":::", "yes", "exec /no/such", "echo fine"));
+    CHECK(done.out.ends_with("fine\n"));
+    CHECK(done.err.find("--max-output") != std::string::npos);
+    CHECK(done.err.find("exited with 127") != std::string::npos);
+    CHECK(done.status.exit_code() == 2);
+  }
+
+  TEST_CASE("fanout: thousands of items from stdin, each once and in order") {
+    std::string items;
+    std::string expected;
+    for (int i = 0; i < times(3000); ++i) {
+      items += std::to_string(i) + '\0';
+      expected += std::to_string(i) + '\n';
+    }
+    CHECK(run(command(SUBPROC_FANOUT, "-0", "-k", "echo").input(items).out(piped)).out == expected);
+  }
+
+} // TEST_SUITE

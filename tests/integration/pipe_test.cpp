@@ -1,0 +1,565 @@
+#include <subproc/process.hpp>
+
+#include "children.hpp"
+
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/io_context.hpp>
+#include <asio/read.hpp>
+#include <asio/read_until.hpp>
+#include <asio/streambuf.hpp>
+#include <asio/write.hpp>
+#include <doctest/doctest.h>
+
+#include <array>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+using namespace subproc;
+using namespace subproc::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct moved {
+  int calls = 0;
+  error_code ec;
+  std::size_t bytes = 0;
+
+  auto handler() {
+    return [this](error_code e, std::size_t n) {
+      ++calls;
+      ec = e;
+      bytes = n;
+    };
+  }
+};
+
+void run(asio::io_context& context) {
+  context.restart();
+  context.run();
+}
+
+std::uint64_t written_by(int pid) {
+  std::ifstream io("/proc/" + std::to_string(pid) + "/io");
+  std::string key;
+  std::uint64_t value = 0;
+  while (io >> key >> value) {
+    if (key == "wchar:") {
+      return value;
+    }
+  }
+  return 0;
+}
+
+std::size_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::size_t pages = 0;
+  statm >> pages >> pages;
+  return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+} // namespace
+
+TEST_SUITE("pipe") {
+
+  TEST_CASE("pipe: Asio's composed reads and writes work on the streams") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"echo"}).in(piped).out(piped));
+    const std::string sent = "first line\nsecond\nrest";
+    moved written;
+    asio::async_write(child.in(), asio::buffer(sent), written.handler());
+    std::string received;
+    moved line;
+    asio::async_read_until(child.out(), asio::dynamic_buffer(received), '\n', line.handler());
+    run(context);
+    CHECK(written.bytes == sent.size());
+    CHECK(line.ec == error_code());
+    CHECK(received.substr(0, line.bytes) == "first line\n");
+
+    child.in().close();
+    moved rest;
+    asio::async_read(child.out(), asio::dynamic_buffer(received), rest.handler());
+    run(context);
+    CHECK(rest.ec == asio::error::eof);
+    CHECK(received == sent);
+    CHECK(child.wait().success());
+  }
+
+  TEST_CASE("pipe: Asio's blocking reads and writes work on the streams") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"echo"}).in(piped).out(piped));
+    CHECK(asio::write(child.in(), asio::buffer("abc\ndef", 7)) == 7);
+    asio::streambuf buffer;
+    CHECK(asio::read_until(child.out(), buffer, '\n') == 4);
+    child.in().close();
+    error_code ec;
+    asio::read(child.out(), buffer, ec);
+    CHECK(ec == asio::error::eof);
+    CHECK(buffer.size() == 7);
+    std::array<char, 4> more;
+    CHECK(child.out().read_some(asio::buffer(more), ec) == 0);
+    CHECK(ec == asio::error::eof);
+    CHECK_THROWS_AS(child.out().read_some(asio::buffer(more)), std::system_error);
+  }
+
+  TEST_CASE("pipe: a stream that is not piped is a closed one") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"exit:0"}));
+    CHECK_FALSE(child.in().is_open());
+    CHECK_FALSE(child.out().is_open());
+    CHECK(child.err().native_handle() == -1);
+    std::array<char, 4> buffer;
+    moved read;
+    moved write;
+    child.out().async_read_some(asio::buffer(buffer), read.handler());
+    child.in().async_write_some(asio::buffer("x", 1), write.handler());
+    CHECK(read.calls + write.calls == 0);
+    run(context);
+    CHECK(read.ec == asio::error::bad_descriptor);
+    CHECK(write.ec == asio::error::bad_descriptor);
+    error_code ec;
+    CHECK(child.err().read_some(asio::buffer(buffer), ec) == 0);
+    CHECK(ec == asio::error::bad_descriptor);
+    CHECK_NOTHROW(child.out().close());
+    CHECK_NOTHROW(child.out().cancel());
+    CHECK(child.out().release().get() == -1);
+  }
+
+  TEST_CASE(
+      "pipe: the caller's ends do not block and close on exec, the child's ends block [T15]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"read:1"}).in(piped).out(piped).err(piped));
+    for (const int descriptor :
+         {child.in().native_handle(), child.out().native_handle(), child.err().native_handle()}) {
+      CHECK((::fcntl(descriptor, F_GETFL) & O_NONBLOCK) != 0);
+      CHECK((::fcntl(descriptor, F_GETFD) & FD_CLOEXEC) != 0);
+    }
+    for (const char* stream : {"0", "1", "2"}) {
+      std::ifstream info("/proc/" + std::to_string(child.pid()) + "/fdinfo/" + stream);
+      std::string key;
+      std::string flags;
+      while (info >> key && key != "flags:") {
+        std::getline(info, flags);
+      }
+      info >> flags;
+      REQUIRE_FALSE(flags.empty());
+      CHECK((std::stoul(flags, nullptr, 8) & O_NONBLOCK) == 0);
+    }
+  }
+
+  TEST_CASE("pipe: a slow reader gets all that a child writes without looking [T15]") {
+    const leak_check leaks;
+    asio::io_context context;
+    const test_pipe output;
+    const int flags = ::fcntl(output.write_end.get(), F_GETFL);
+    process child(context, command("seq", "1", "300000").out(fd(output.write_end.get())));
+    CHECK(::fcntl(output.write_end.get(), F_GETFL) == flags);
+    ::close(const_cast<test_pipe&>(output).write_end.release());
+
+    std::size_t bytes = 0;
+    std::array<char, 777> buffer; // far less than the pipe holds: the child waits for us
+    for (ssize_t n = 0; (n = ::read(output.read_end.get(), buffer.data(), buffer.size())) > 0;) {
+      bytes += static_cast<std::size_t>(n);
+    }
+    CHECK(bytes == 1'988'895);
+    CHECK(child.wait().success());
+  }
+
+  TEST_CASE("pipe: a descriptor that does not block here blocks in the child [T15]") {
+    const leak_check leaks;
+    asio::io_context context;
+    test_pipe output;
+    REQUIRE(::fcntl(output.write_end.get(), F_SETFL, O_NONBLOCK) == 0);
+    process child(context, command("seq", "1", "300000").out(fd(output.write_end.get())));
+    CHECK((::fcntl(output.write_end.get(), F_GETFL) & O_NONBLOCK) != 0);
+    output.write_end.reset();
+
+    std::size_t bytes = 0;
+    std::array<char, 777> buffer;
+    for (ssize_t n = 0; (n = ::read(output.read_end.get(), buffer.data(), buffer.size())) > 0;) {
+      bytes += static_cast<std::size_t>(n);
+    }
+    CHECK(bytes == 1'988'895);
+    CHECK(child.wait().success());
+  }
+
+  TEST_CASE("pipe: an inherited stdout keeps its flags, and the child's blocks [T15]") {
+    const leak_check leaks;
+    asio::io_context context;
+    const unique_handle saved(::fcntl(1, F_DUPFD_CLOEXEC, 3));
+    REQUIRE(saved);
+    test_pipe output;
+    REQUIRE(::fcntl(output.write_end.get(), F_SETFL, O_NONBLOCK) == 0);
+    REQUIRE(::dup2(output.write_end.get(), 1) == 1);
+    output.write_end.reset();
+    std::size_t bytes = 0;
+    int flags = 0;
+    exit_status status;
+    {
+      process child(context, command("seq", "1", "300000"));
+      flags = ::fcntl(1, F_GETFL);
+      REQUIRE(::dup2(saved.get(), 1) == 1);
+      std::array<char, 777> buffer;
+      for (ssize_t n = 0; (n = ::read(output.read_end.get(), buffer.data(), buffer.size())) > 0;) {
+        bytes += static_cast<std::size_t>(n);
+      }
+      status = child.wait();
+    }
+    CHECK((flags & O_NONBLOCK) != 0);
+    CHECK(bytes == 1'988'895);
+    CHECK(status.success());
+  }
+
+  TEST_CASE("pipe: the child can reopen its streams by name [T16]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, shell("cat /dev/stdin; echo out >/dev/stdout; echo err >/proc/self/fd/2")
+                               .in(piped)
+                               .out(piped)
+                               .err(piped));
+    const communicate_result result = child.communicate("in\n");
+    CHECK(result.status.success());
+    CHECK(result.out == "in\nout\n");
+    CHECK(result.err == "err\n");
+  }
+
+  TEST_CASE("pipe: a write to a child that is gone is an error and no SIGPIPE [T38]") {
+    const leak_check leaks;
+    asio::io_context context;
+    struct sigaction standard {};
+    standard.sa_handler = SIG_DFL;
+    struct sigaction before {};
+    REQUIRE(::sigaction(SIGPIPE, &standard, &before) == 0);
+    process child(context, steps({"exit:0"}).in(piped));
+    REQUIRE(child.wait().success());
+
+    moved write;
+    child.in().async_write_some(asio::buffer("x", 1), write.handler());
+    run(context);
+    CHECK(write.ec == asio::error::broken_pipe);
+    error_code ec;
+    CHECK(child.in().write_some(asio::buffer("x", 1), ec) == 0);
+    CHECK(ec == asio::error::broken_pipe);
+    sigset_t pending;
+    ::sigpending(&pending);
+    CHECK(::sigismember(&pending, SIGPIPE) == 0);
+    sigset_t mask;
+    ::pthread_sigmask(SIG_BLOCK, nullptr, &mask);
+    CHECK(::sigismember(&mask, SIGPIPE) == 0);
+    ::sigaction(SIGPIPE, &before, nullptr);
+  }
+
+  TEST_CASE("pipe: a SIGPIPE that was pending before a write stays pending [T38]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"exit:0"}).in(piped));
+    REQUIRE(child.wait().success());
+    sigset_t pipe_signal;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    sigset_t before;
+    ::pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+    ::raise(SIGPIPE);
+
+    error_code ec;
+    child.in().write_some(asio::buffer("x", 1), ec);
+    CHECK(ec == asio::error::broken_pipe);
+    sigset_t pending;
+    ::sigpending(&pending);
+    CHECK(::sigismember(&pending, SIGPIPE) == 1);
+    const timespec none{};
+    CHECK(::sigtimedwait(&pipe_signal, nullptr, &none) == SIGPIPE);
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+
+  TEST_CASE("pipe: a cancelled read has taken no byte") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"read:1", "say:kept"}).in(piped).out(piped));
+    for (const asio::cancellation_type type :
+         {asio::cancellation_type::terminal, asio::cancellation_type::partial,
+          asio::cancellation_type::total}) {
+      std::array<char, 16> buffer{};
+      asio::cancellation_signal signal;
+      moved read;
+      child.out().async_read_some(asio::buffer(buffer),
+                                  asio::bind_cancellation_slot(signal.slot(), read.handler()));
+      context.restart();
+      context.poll();
+      CHECK(read.calls == 0);
+      signal.emit(asio::cancellation_type::none);
+      context.poll();
+      CHECK(read.calls == 0);
+      signal.emit(type);
+      CHECK(read.calls == 0); // not from inside emit
+      context.run();
+      CHECK(read.calls == 1);
+      CHECK(read.ec == asio::error::operation_aborted);
+      CHECK(read.bytes == 0);
+    }
+    // Cancelled when the bytes are there and the loop has not looked yet.
+    std::array<char, 16> buffer{};
+    asio::cancellation_signal signal;
+    moved read;
+    child.out().async_read_some(asio::buffer(buffer),
+                                asio::bind_cancellation_slot(signal.slot(), read.handler()));
+    child.in().close();
+    REQUIRE(readable(child.native_handle()));
+    signal.emit(asio::cancellation_type::total);
+    run(context);
+    CHECK(read.ec == asio::error::operation_aborted);
+    CHECK(child.out().read_some(asio::buffer(buffer)) == 5);
+    CHECK(std::string(buffer.data(), 5) == "kept\n");
+    CHECK(child.wait().success());
+  }
+
+  TEST_CASE("pipe: a cancelled write has written nothing") {
+    const leak_check leaks;
+    asio::io_context context;
+    const test_pipe gate;
+    process child(
+        context,
+        steps({"byte:9", "count"}).in(piped).out(piped).map_fds({{9, gate.read_end.get()}}));
+    // The pipe is filled to the brim, then one write waits for room.
+    const std::string block(4096, 'x');
+    std::size_t sent = 0;
+    moved write;
+    asio::cancellation_signal signal;
+    do {
+      write = {};
+      child.in().async_write_some(asio::buffer(block),
+                                  asio::bind_cancellation_slot(signal.slot(), write.handler()));
+      context.restart();
+      context.poll();
+      sent += write.bytes;
+    } while (write.calls == 1);
+    CHECK(sent == static_cast<std::size_t>(::fcntl(child.in().native_handle(), F_GETPIPE_SZ)));
+    signal.emit(asio::cancellation_type::total);
+    run(context);
+    CHECK(write.ec == asio::error::operation_aborted);
+    CHECK(write.bytes == 0);
+    CHECK(child.poll() == std::nullopt);
+
+    REQUIRE(::write(gate.write_end.get(), "x", 1) == 1);
+    CHECK(child.communicate().out == std::to_string(sent));
+  }
+
+  TEST_CASE("pipe: cancel, close and release end the pending operations") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"read:1"}).in(piped).out(piped).err(piped));
+    std::array<char, 16> buffer;
+    moved cancelled;
+    moved closed;
+    child.out().async_read_some(asio::buffer(buffer), cancelled.handler());
+    child.err().async_read_some(asio::buffer(buffer), closed.handler());
+    context.poll();
+    child.out().cancel();
+    child.err().close();
+    CHECK(cancelled.calls + closed.calls == 0);
+    run(context);
+    CHECK(cancelled.ec == asio::error::operation_aborted);
+    CHECK(closed.ec == asio::error::operation_aborted);
+    CHECK(child.out().is_open());
+    CHECK_FALSE(child.err().is_open());
+
+    moved released;
+    child.out().async_read_some(asio::buffer(buffer), released.handler());
+    unique_handle mine = child.out().release();
+    run(context);
+    CHECK(released.ec == asio::error::operation_aborted);
+    CHECK_FALSE(child.out().is_open());
+    REQUIRE(mine);
+    child.in().close();
+    CHECK(child.wait().success());
+    CHECK(::read(mine.get(), buffer.data(), buffer.size()) == 0);
+  }
+
+  TEST_CASE("pipe: a second read, write or communicate is refused and disturbs nothing") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"echo"}).in(piped).out(piped));
+    std::array<char, 16> buffer;
+    std::array<char, 16> other;
+    moved first;
+    moved second;
+    child.out().async_read_some(asio::buffer(buffer), first.handler());
+    child.out().async_read_some(asio::buffer(other), second.handler());
+    error_code communicated;
+    child.async_communicate([&](error_code ec, communicate_result) { communicated = ec; });
+    context.poll();
+    CHECK(second.ec == errc::operation_pending);
+    CHECK(communicated == errc::operation_pending);
+    CHECK(first.calls == 0);
+    error_code ec;
+    CHECK(child.out().read_some(asio::buffer(other), ec) == 0);
+    CHECK(ec == errc::operation_pending);
+    CHECK_THROWS_AS(child.communicate(), std::system_error);
+
+    child.in().write_some(asio::buffer("hello", 5)); // the other stream is free
+    run(context);
+    CHECK(first.bytes == 5);
+    child.in().close();
+    CHECK(child.wait().success());
+  }
+
+  TEST_CASE("pipe: empty and scattered buffers") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"echo"}).in(piped).out(piped));
+    moved empty_read;
+    moved empty_write;
+    child.out().async_read_some(asio::mutable_buffer(), empty_read.handler());
+    child.in().async_write_some(asio::const_buffer(), empty_write.handler());
+    CHECK(empty_read.calls == 0);
+    run(context);
+    CHECK(empty_read.calls == 1);
+    CHECK(empty_read.ec == error_code());
+    CHECK(empty_write.ec == error_code());
+    error_code ec;
+    CHECK(child.out().read_some(asio::mutable_buffer(), ec) == 0);
+    CHECK(ec == error_code());
+
+    const std::array<asio::const_buffer, 3> parts{asio::const_buffer(), asio::buffer("ab", 2),
+                                                  asio::buffer("cd", 2)};
+    CHECK(asio::write(child.in(), parts) == 4);
+    std::array<char, 2> one;
+    std::array<char, 2> two;
+    const std::array<asio::mutable_buffer, 3> places{asio::buffer(one), asio::mutable_buffer(),
+                                                     asio::buffer(two)};
+    CHECK(asio::read(child.out(), places) == 4);
+    CHECK(std::string(one.data(), 2) + std::string(two.data(), 2) == "abcd");
+  }
+
+  TEST_CASE("pipe: reads and a write of all three streams are pending at once") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context,
+                  steps({"out:200000", "err:200000", "count"}).in(piped).out(piped).err(piped));
+    const std::string input(300'000, 'i');
+    std::string out;
+    std::string err;
+    moved written;
+    moved out_end;
+    moved err_end;
+    asio::async_write(child.in(), asio::buffer(input), [&](error_code ec, std::size_t n) {
+      written.handler()(ec, n);
+      child.in().close();
+    });
+    asio::async_read(child.out(), asio::dynamic_buffer(out), out_end.handler());
+    asio::async_read(child.err(), asio::dynamic_buffer(err), err_end.handler());
+    run(context);
+    CHECK(written.bytes == input.size());
+    CHECK(out == pattern(200'000) + "300000");
+    CHECK(err == pattern(200'000));
+    CHECK(out_end.ec == asio::error::eof);
+    CHECK(err_end.ec == asio::error::eof);
+  }
+
+  TEST_CASE("pipe: what was written before the exit is read after it [T39]") {
+    const leak_check leaks;
+    asio::io_context context;
+    constexpr std::size_t size = 1 << 19; // a pipe keeps whole pages: it holds less than its size
+    process child(context, steps({"out:" + std::to_string(size)}).out(piped).pipe_size(2 * size));
+    REQUIRE(child.wait().success());
+    std::string text;
+    moved read;
+    SUBCASE("on the loop") {
+      asio::async_read(child.out(), asio::dynamic_buffer(text), read.handler());
+      run(context);
+      CHECK(read.ec == asio::error::eof);
+    }
+    SUBCASE("blocking") {
+      asio::read(child.out(), asio::dynamic_buffer(text), read.ec);
+      CHECK(read.ec == asio::error::eof);
+    }
+    CHECK(text == pattern(size));
+  }
+
+  TEST_CASE("pipe: a child is held back by a reader that does not read [T45]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"out:8000000"}).out(piped));
+    const auto capacity =
+        static_cast<std::uint64_t>(::fcntl(child.out().native_handle(), F_GETPIPE_SZ));
+    const auto full = [&] {
+      int held = 0;
+      ::ioctl(child.out().native_handle(), FIONREAD, &held);
+      // It keeps whole pages, of which the first and those at the ends of a write are not full.
+      return static_cast<std::uint64_t>(held) + 4 * 4096 >= capacity;
+    };
+    moved waited;
+    child.async_wait(20ms, [&](error_code ec, exit_status) { waited.ec = ec; });
+    run(context); // the loop turns and reads nothing by itself
+    CHECK(waited.ec == asio::error::timed_out);
+
+    std::string block(100'000, '\0');
+    std::uint64_t taken = 0;
+    for (int i = 0; i < 20; ++i) {
+      REQUIRE(eventually(full));
+      CHECK(written_by(child.pid()) <= taken + capacity);
+      taken += asio::read(child.out(), asio::buffer(block));
+    }
+    child.kill();
+  }
+
+  TEST_CASE("pipe: memory stays flat while much goes through [T45]") {
+    const leak_check leaks;
+    asio::io_context context;
+    constexpr std::uint64_t size = sanitized ? 64'000'000 : 1'000'000'000;
+    process child(context, steps({"out:" + std::to_string(size)}).out(piped));
+    std::string block(65536, '\0');
+    std::uint64_t total = 0;
+    bool right = true;
+    std::size_t at_start = 0;
+    std::function<void()> read = [&] {
+      child.out().async_read_some(asio::buffer(block), [&](error_code ec, std::size_t n) {
+        right = right && (n == 0 || static_cast<unsigned char>(block[0]) == total % 251);
+        total += n;
+        if (at_start == 0 && total > 1'000'000) {
+          at_start = resident_bytes();
+        }
+        if (!ec) {
+          read();
+        }
+      });
+    };
+    read();
+    run(context);
+    CHECK(total == size);
+    CHECK(right);
+    CHECK(resident_bytes() < at_start + size / 16);
+  }
+
+  TEST_CASE("pipe: a blocking read in one thread and a write in another serve each other") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"echo"}).in(piped).out(piped));
+    const std::string sent = pattern(500'000);
+    std::thread writer([&] {
+      asio::write(child.in(), asio::buffer(sent));
+      child.in().close();
+    });
+    std::string received;
+    error_code ec;
+    asio::read(child.out(), asio::dynamic_buffer(received), ec);
+    writer.join();
+    CHECK(ec == asio::error::eof);
+    CHECK(received == sent);
+  }
+
+} // TEST_SUITE

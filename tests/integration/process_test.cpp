@@ -1,0 +1,614 @@
+#include <subproc/process.hpp>
+#include <subproc/run.hpp>
+
+#include "children.hpp"
+
+#include <asio/awaitable.hpp>
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/io_context.hpp>
+#include <asio/read.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/strand.hpp>
+#include <asio/thread_pool.hpp>
+#include <asio/use_awaitable.hpp>
+#include <asio/use_future.hpp>
+#include <asio/write.hpp>
+#include <doctest/doctest.h>
+
+#include <array>
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+using namespace subproc;
+using namespace subproc::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+error_code thrown_by(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const std::system_error& error) {
+    return error.code();
+  }
+  return {};
+}
+
+error_code code_of(std::exception_ptr error) {
+  return thrown_by([&] {
+    if (error) {
+      std::rethrow_exception(error);
+    }
+  });
+}
+
+std::string info_of(int descriptor, const std::string& key) {
+  std::ifstream info("/proc/self/fdinfo/" + std::to_string(descriptor));
+  for (std::string line; std::getline(info, line);) {
+    if (line.starts_with(key + ":\t")) {
+      return line.substr(key.size() + 2);
+    }
+  }
+  return {};
+}
+
+/// Holds each start until it is let go; counts the starts.
+class gated_launcher final : public launcher {
+public:
+  launched_child start(const command& cmd) override {
+    entered.set_value();
+    gate.get_future().wait();
+    return default_launcher()->start(cmd);
+  }
+
+  std::promise<void> entered;
+  std::promise<void> gate;
+};
+
+void run_again(asio::io_context& context) {
+  context.restart();
+  context.run();
+}
+
+} // namespace
+
+TEST_SUITE("process") {
+
+  TEST_CASE("process: pid, command and handle are there from the start and after the exit") {
+    const leak_check leaks;
+    asio::io_context context;
+    const command cmd = steps({"read:1", "exit:3"}).in(piped);
+    process child(context, cmd);
+    CHECK(child.pid() > 0);
+    CHECK(::kill(child.pid(), 0) == 0);
+    CHECK(child.get_command() == cmd);
+    CHECK(child.args().size() == 3);
+    CHECK(child.launched_by() != launcher_kind::none);
+    CHECK(child.launched_by() != launcher_kind::custom);
+    const int pid = child.pid();
+    child.in().close();
+    CHECK(child.wait().exit_code() == 3);
+    CHECK(child.pid() == pid);
+    CHECK(child.args() == cmd.args());
+    CHECK(child.native_handle() >= 0);
+  }
+
+  TEST_CASE("process: the native handle is a pidfd of the child that closes on exec") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"read:1"}).in(piped));
+    CHECK(info_of(child.native_handle(), "Pid") == std::to_string(child.pid()));
+    CHECK((::fcntl(child.native_handle(), F_GETFD) & FD_CLOEXEC) != 0);
+    CHECK_FALSE(readable(child.native_handle(), 0s));
+    child.in().close();
+    CHECK(readable(child.native_handle()));
+  }
+
+  TEST_CASE("process: times and usage are known once the exit was seen") {
+    const leak_check leaks;
+    asio::io_context context;
+    const auto before = std::chrono::system_clock::now();
+    process child(context, steps({"read:1"}).in(piped));
+    CHECK(child.start_time() >= before);
+    CHECK(child.start_time() <= std::chrono::system_clock::now());
+    CHECK(child.end_time() == std::chrono::system_clock::time_point());
+    CHECK(child.usage() == resource_usage());
+    const auto closing = std::chrono::system_clock::now();
+    child.in().close();
+    child.wait();
+    CHECK(child.end_time() >= closing);
+    CHECK(child.end_time() <= std::chrono::system_clock::now());
+    CHECK(child.usage().max_resident_bytes > 100'000);
+    CHECK(child.usage().minor_faults > 0);
+  }
+
+  TEST_CASE("process: usage tells what the child used") {
+    const leak_check leaks;
+    asio::io_context context;
+    process idle(context, steps({"exit:0"}));
+    idle.wait();
+    process busy(context, steps({"out:100000000"}).out(null));
+    busy.wait();
+    const auto total = [](const process& p) { return p.usage().user_time + p.usage().system_time; };
+    CHECK(total(busy) > total(idle));
+  }
+
+  TEST_CASE("process: what is pending goes on when the object is moved") {
+    const leak_check leaks;
+    asio::io_context context;
+    process first(context, steps({"read:3", "say:hello"}).in(piped).out(piped));
+    exit_status status;
+    std::array<char, 6> text{};
+    std::size_t got = 0;
+    first.async_wait([&](error_code, exit_status s) { status = s; });
+    first.out().async_read_some(asio::buffer(text), [&](error_code, std::size_t n) { got = n; });
+    const int pid = first.pid();
+
+    process second(std::move(first));
+    CHECK(second.pid() == pid);
+    process third(context, steps({"exit:1"}));
+    third = std::move(second);
+    context.poll();
+    CHECK(got == 0);
+    asio::write(third.in(), asio::buffer("abc", 3));
+    context.run();
+    CHECK(std::string(text.data(), got) == "hello\n");
+    CHECK(status.success());
+    CHECK(third.status() == status);
+  }
+
+  TEST_CASE("process: a communicate goes on when the object is moved") {
+    const leak_check leaks;
+    asio::io_context context;
+    auto first = std::make_unique<process>(context, steps({"echo"}).in(piped).out(piped));
+    const std::string input = pattern(300'000);
+    communicate_result result;
+    first->async_communicate(input, 1h,
+                             [&](error_code, communicate_result r) { result = std::move(r); });
+    context.poll_one();
+    process second(std::move(*first));
+    first.reset();
+    context.run();
+    CHECK(result.out == input);
+  }
+
+  TEST_CASE("process: assigning to a process drops the child it had") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"read:1"}).in(piped));
+    const unique_handle pidfd(::fcntl(child.native_handle(), F_DUPFD_CLOEXEC, 3));
+    error_code ec;
+    child.async_wait([&](error_code e, exit_status) { ec = e; });
+    child = process(context, steps({"exit:5"}));
+    CHECK(readable(pidfd.get()));
+    context.run();
+    CHECK(ec == asio::error::operation_aborted);
+    CHECK(child.wait().exit_code() == 5);
+
+    process& same = child;
+    child = std::move(same);
+    CHECK(child.returncode() == 5);
+  }
+
+  TEST_CASE("process: a moved-from object has no child, and says so") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"read:1"}).in(piped).out(piped));
+    std::optional<process> other;
+    SUBCASE("by construction") { other.emplace(std::move(child)); }
+    SUBCASE("by assignment") {
+      other.emplace(context, steps({"exit:0"}));
+      *other = std::move(child);
+    }
+    SUBCASE("by detach") { child.detach(); }
+
+    int calls = 0;
+    const auto no_child = [&](error_code ec) {
+      ++calls;
+      CHECK(ec == errc::no_child);
+    };
+    child.async_wait([&](error_code ec, exit_status) { no_child(ec); });
+    child.async_wait(1h, [&](error_code ec, exit_status) { no_child(ec); });
+    child.async_communicate([&](error_code ec, communicate_result) { no_child(ec); });
+    child.async_stop(1h, [&](error_code ec, stop_result) { no_child(ec); });
+    std::array<char, 4> buffer;
+    child.out().async_read_some(asio::buffer(buffer), [&](error_code ec, std::size_t) {
+      ++calls;
+      CHECK(ec == asio::error::bad_descriptor);
+    });
+    child.in().async_write_some(asio::buffer("x", 1), [&](error_code ec, std::size_t) {
+      ++calls;
+      CHECK(ec == asio::error::bad_descriptor);
+    });
+    CHECK(calls == 0);
+    context.run();
+    CHECK(calls == 6);
+    CHECK(child.get_executor() == context.get_executor());
+    CHECK(child.out().get_executor() == context.get_executor());
+    CHECK(thrown_by([&] { child.wait(); }) == errc::no_child);
+    CHECK(thrown_by([&] { child.communicate(); }) == errc::no_child);
+    CHECK(thrown_by([&] { child.kill(); }) == errc::no_child);
+    CHECK(thrown_by([&] { child.terminate(); }) == errc::no_child);
+    CHECK(thrown_by([&] { child.send_signal(0); }) == errc::no_child);
+    CHECK(thrown_by([&] { child.release(); }) == errc::no_child);
+    CHECK_NOTHROW(child.detach());
+    CHECK(child.poll() == std::nullopt);
+    CHECK(child.pid() == -1);
+    CHECK(child.native_handle() == -1);
+    CHECK_FALSE(child.out().is_open());
+    CHECK(child.args().empty());
+    CHECK(child.captured().out.empty());
+
+    child = process(context, steps({"exit:6"}));
+    CHECK(child.wait().exit_code() == 6);
+  }
+
+  TEST_CASE("process: release gives the child to the caller, who reaps it") {
+    const leak_check leaks;
+    asio::io_context context;
+    const test_pipe gate;
+    process child(context,
+                  steps({"byte:9", "exit:8"}).in(piped).map_fds({{9, gate.read_end.get()}}));
+    error_code waited;
+    child.async_wait([&](error_code ec, exit_status) { waited = ec; });
+    const int pid = child.pid();
+
+    released_child mine = child.release();
+    CHECK(mine.pid == pid);
+    CHECK(info_of(mine.handle.get(), "Pid") == std::to_string(pid));
+    CHECK(child.pid() == -1);
+    CHECK_FALSE(child.in().is_open());
+    context.run();
+    CHECK(waited == asio::error::operation_aborted);
+
+    REQUIRE(::write(gate.write_end.get(), "x", 1) == 1);
+    siginfo_t info{};
+    REQUIRE(::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED) == 0);
+    CHECK(info.si_code == CLD_EXITED);
+    CHECK(info.si_status == 8);
+  }
+
+  TEST_CASE("process: a child that was reaped cannot be released, and stays known") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"exit:4"}));
+    const int pid = child.pid();
+    SUBCASE("reaped before") { child.wait(); }
+    SUBCASE("seen by the release") { REQUIRE(readable(child.native_handle())); }
+    CHECK(thrown_by([&] { child.release(); }) == errc::no_child);
+    CHECK(child.pid() == pid);
+    CHECK(child.returncode() == 4);
+  }
+
+  TEST_CASE("process: a release that comes too late does not leave operations hanging") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"exit:4"}));
+    exit_status waited;
+    communicate_result result;
+    child.async_wait([&](error_code, exit_status s) { waited = s; });
+    child.async_communicate([&](error_code, communicate_result r) { result = std::move(r); });
+    REQUIRE(readable(child.native_handle()));
+    CHECK(thrown_by([&] { child.release(); }) == errc::no_child);
+    context.run();
+    CHECK(waited.exit_code() == 4);
+    CHECK(result.status.exit_code() == 4);
+  }
+
+  TEST_CASE("process: conversions between executors keep child and streams") {
+    const leak_check leaks;
+    asio::io_context context;
+    using concrete = basic_process<asio::io_context::executor_type>;
+    static_assert(
+        std::is_same_v<process::rebind_executor<asio::io_context::executor_type>::other, concrete>);
+    static_assert(std::is_convertible_v<concrete, process>);
+    static_assert(!std::is_convertible_v<process, concrete>);
+    concrete child(context, steps({"echo"}).in(piped).out(piped));
+    exit_status status;
+    child.async_wait([&](error_code, exit_status s) { status = s; });
+    const int pid = child.pid();
+
+    process general = std::move(child);
+    CHECK(general.pid() == pid);
+    CHECK(general.get_executor() == context.get_executor());
+    CHECK(general.out().get_executor() == context.get_executor());
+    CHECK(child.pid() == -1);
+    CHECK(general.communicate("text").out == "text");
+    context.run();
+    CHECK(status.success());
+  }
+
+  TEST_CASE("process: it lives on any executor") {
+    const leak_check leaks;
+    asio::thread_pool pool(2);
+    {
+      basic_process<asio::thread_pool::executor_type> child(pool, steps({"exit:1"}));
+      CHECK(child.async_wait(asio::use_future).get().exit_code() == 1);
+    }
+    auto strand = asio::make_strand(pool);
+    {
+      basic_process<decltype(strand)> child(strand, steps({"echo"}).in(piped).out(piped));
+      CHECK(child.async_communicate("via strand", asio::use_future).get().out == "via strand");
+      process general = std::move(child);
+      CHECK(general.returncode() == 0);
+    }
+    pool.join();
+  }
+
+  // g++ 12 cannot have an initializer list inside a coroutine.
+  command step(const char* what) { return steps({what}); }
+
+  asio::awaitable<void> default_tokens(asio::any_io_executor ex, bool& done) {
+    using with_default = asio::use_awaitable_t<>::executor_with_default<asio::any_io_executor>;
+    using subject = basic_process<with_default>;
+    static_assert(std::is_same_v<process::rebind_executor<with_default>::other, subject>);
+
+    subject child(with_default(ex), step("echo").in(piped).out(piped));
+    co_await asio::async_write(child.in(), asio::buffer("one\n", 4));
+    std::array<char, 4> text{};
+    co_await asio::async_read(child.out(), asio::buffer(text));
+    CHECK(std::string(text.data(), 4) == "one\n");
+    CHECK((co_await child.async_communicate("two", 1h)).out == "two");
+    CHECK((co_await child.async_wait()).success());
+    CHECK((co_await child.async_wait(1h)).success());
+
+    auto converted = asio::use_awaitable.as_default_on(process(ex, step("echo").in(piped)));
+    CHECK((co_await converted.async_stop(1h)).status.signal() == SIGTERM);
+
+    process spawned = co_await async_spawn(with_default(ex), step("exit:7"));
+    CHECK(spawned.wait().exit_code() == 7);
+    const completed_process ran = co_await async_run(with_default(ex), step("exit:8"));
+    CHECK(ran.status.exit_code() == 8);
+    done = true;
+  }
+
+  TEST_CASE("process: a token may be the executor's default") {
+    const leak_check leaks;
+    asio::io_context context;
+    bool done = false;
+    asio::co_spawn(context, default_tokens(context.get_executor(), done),
+                   [](std::exception_ptr error) {
+                     if (error) {
+                       std::rethrow_exception(error);
+                     }
+                   });
+    context.run();
+    CHECK(done);
+  }
+
+  TEST_CASE("process: the loop turns while async_spawn's start stalls [T7]") {
+    const leak_check leaks;
+    asio::io_context context;
+    std::function<void()> let_go;
+    command cmd = steps({"exit:3"});
+    std::optional<test_pipe> gate;
+    std::string fifo;
+
+    SUBCASE("in the launcher") {
+      auto gated = std::make_shared<gated_launcher>();
+      cmd.launcher(gated);
+      let_go = [gated] { gated->gate.set_value(); };
+    }
+    SUBCASE("in the open of a file") { // a FIFO opens once it has a reader
+      fifo = "/tmp/subproc-fifo-" + std::to_string(::getpid());
+      REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+      cmd.out(file(fifo));
+      let_go = [fifo] { ::close(::open(fifo.c_str(), O_RDONLY | O_CLOEXEC)); };
+    }
+    SUBCASE("between fork and exec") {
+      gate.emplace();
+      cmd.pre_exec({[](void* descriptor) {
+                      char byte = 0;
+                      return ::read(*static_cast<int*>(descriptor), &byte, 1) == 1 ? 0 : EIO;
+                    },
+                    nullptr});
+      static int descriptor = -1;
+      descriptor = gate->read_end.get();
+      cmd.pre_exec({cmd.pre_exec()->function, &descriptor});
+      let_go = [&gate] { REQUIRE(::write(gate->write_end.get(), "x", 1) == 1); };
+    }
+
+    exit_status status;
+    bool started = false;
+    async_spawn(context, cmd, [&](std::exception_ptr error, process child) {
+      CHECK(code_of(error) == error_code());
+      started = true;
+      status = child.wait();
+    });
+    int ticks = 0;
+    asio::steady_timer timer(context);
+    std::function<void()> tick = [&] {
+      if (++ticks == 10) {
+        CHECK_FALSE(started);
+        let_go();
+      }
+      if (!started) {
+        timer.expires_after(1ms);
+        timer.async_wait([&](error_code) { tick(); });
+      }
+    };
+    tick();
+    context.run();
+    CHECK(ticks >= 10);
+    CHECK(status.exit_code() == 3);
+    if (!fifo.empty()) {
+      ::unlink(fifo.c_str());
+    }
+  }
+
+  TEST_CASE("process: async_spawn gives the error that the constructor throws") {
+    const leak_check leaks;
+    asio::io_context context;
+    int calls = 0;
+    const auto expect = [&](command cmd, spawn_step step) {
+      async_spawn(context, std::move(cmd), [&calls, step](std::exception_ptr error, process child) {
+        ++calls;
+        CHECK(child.pid() == -1);
+        const spawn_error got = spawn_error_of([&] { std::rethrow_exception(error); });
+        CHECK(got.step() == step);
+      });
+    };
+    expect(command("/no/such/program"), spawn_step::exec);
+    expect(command("true").cwd("/no/such/folder"), spawn_step::chdir);
+    expect(command(), spawn_step::arguments);
+    expect(command("true").in(fd(4000)), spawn_step::arguments);
+    CHECK(calls == 0);
+    context.run();
+    CHECK(calls == 4);
+  }
+
+  TEST_CASE("process: a cancelled async_spawn leaves no child") {
+    const leak_check leaks;
+    asio::io_context context;
+    error_code ec;
+    asio::cancellation_signal signal;
+    auto handler =
+        asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr error, process child) {
+          ec = code_of(error);
+          CHECK(child.pid() == -1);
+        });
+
+    SUBCASE("at once") {
+      auto gated = std::make_shared<gated_launcher>();
+      async_spawn(context, steps({"byte:0"}).in(piped).launcher(gated), std::move(handler));
+      signal.emit(asio::cancellation_type::total);
+      context.run();
+      gated->gate.set_value();
+    }
+    SUBCASE("while it starts") {
+      auto gated = std::make_shared<gated_launcher>();
+      async_spawn(context, steps({"byte:0"}).in(piped).launcher(gated), std::move(handler));
+      gated->entered.get_future().wait();
+      signal.emit(asio::cancellation_type::terminal);
+      context.run(); // completes although the start has not ended
+      gated->gate.set_value();
+    }
+    SUBCASE("while it starts, and the context is gone before the start has ended") {
+      auto other = std::make_unique<asio::io_context>();
+      auto gated = std::make_shared<gated_launcher>();
+      async_spawn(asio::make_strand(*other), steps({"byte:0"}).in(piped).launcher(gated),
+                  std::move(handler));
+      gated->entered.get_future().wait();
+      signal.emit(asio::cancellation_type::terminal);
+      other->run();
+      other.reset();
+      gated->gate.set_value();
+    }
+    CHECK(ec == asio::error::operation_aborted);
+  }
+
+  TEST_CASE("process: a context that goes away while a child starts leaves no child") {
+    const leak_check leaks;
+    auto context = std::make_unique<asio::io_context>();
+    auto gated = std::make_shared<gated_launcher>();
+    bool called = false;
+    bool destroyed = false;
+    const std::shared_ptr<void> token(nullptr, [&destroyed](void*) { destroyed = true; });
+    async_spawn(*context, steps({"byte:0"}).in(piped).launcher(gated),
+                [&called, token](std::exception_ptr, process) { called = true; });
+    gated->entered.get_future().wait();
+    const_cast<std::shared_ptr<void>&>(token).reset();
+    context.reset();
+    CHECK(destroyed);
+    CHECK_FALSE(called);
+    gated->gate.set_value();
+  }
+
+  TEST_CASE("process: starts that end as their context does are safe") {
+    const leak_check leaks;
+    for (int i = 0; i < times(300); ++i) {
+      asio::io_context context;
+      asio::cancellation_signal signal;
+      int calls = 0;
+      async_spawn(context, command("/no/such/program"),
+                  [&](std::exception_ptr, process) { ++calls; });
+      async_spawn(context, steps({"exit:0"}),
+                  asio::bind_cancellation_slot(signal.slot(),
+                                               [&](std::exception_ptr, process) { ++calls; }));
+      async_spawn(context, steps({"exit:0"}), [&](std::exception_ptr, process) { ++calls; });
+      signal.emit(asio::cancellation_type::total);
+      context.run();
+      REQUIRE(calls == 3);
+    }
+  }
+
+  volatile sig_atomic_t alarms = 0;
+
+  TEST_CASE("process: signals that interrupt every call do no harm [T35]") {
+    const leak_check leaks;
+    struct sigaction action {};
+    action.sa_handler = [](int) { alarms = alarms + 1; };
+    action.sa_flags = 0; // no SA_RESTART: calls end with EINTR
+    struct sigaction before {};
+    REQUIRE(::sigaction(SIGALRM, &action, &before) == 0);
+    const itimerval every{{0, 1000}, {0, 1000}};
+    REQUIRE(::setitimer(ITIMER_REAL, &every, nullptr) == 0);
+
+    const int at_start = alarms;
+    const std::string big = pattern(1'000'000);
+    asio::io_context context;
+    int rounds = 0;
+    while (alarms < at_start + 50 || rounds < 5) {
+      ++rounds;
+      process echo(context, steps({"echo"}).in(piped).out(piped));
+      communicate_result result;
+      echo.async_communicate(big, 1h,
+                             [&](error_code, communicate_result r) { result = std::move(r); });
+      run_again(context);
+      CHECK(result.out == big);
+      process blocking(context, steps({"echo"}).in(piped).out(piped));
+      CHECK(blocking.communicate(big, 1h).out == big);
+      process slow(context, command("sleep", "0.01"));
+      CHECK(slow.wait() == exit_status::from_code(0));
+      process timed(context, steps({"read:1"}).in(piped));
+      CHECK_THROWS_AS(timed.wait(3ms), timeout_expired);
+      process by_hand(context, steps({"read:5", "say:done"}).in(piped).out(piped));
+      asio::write(by_hand.in(), asio::buffer("12345", 5));
+      std::array<char, 5> text;
+      CHECK(asio::read(by_hand.out(), asio::buffer(text)) == 5);
+      exit_status spawned;
+      async_spawn(context, steps({"exit:9"}), [&](std::exception_ptr error, process child) {
+        CHECK(error == nullptr);
+        spawned = child.wait();
+      });
+      run_again(context);
+      CHECK(spawned.exit_code() == 9);
+      CHECK(run(steps({"echo"}).input("abc").out(piped)).out == "abc");
+      CHECK(thrown_by([] { run(command("/no/such/program")); }) ==
+            std::errc::no_such_file_or_directory);
+    }
+    const itimerval never{};
+    ::setitimer(ITIMER_REAL, &never, nullptr);
+    ::sigaction(SIGALRM, &before, nullptr);
+  }
+
+  TEST_CASE("process: a started command is the caller's own again, to be changed and used") {
+    const leak_check leaks;
+    asio::io_context context;
+    command cmd = steps({"exit:1"});
+    process one(context, cmd);
+    cmd.arg("exit:2");
+    process two(context, cmd);
+    CHECK(one.args().size() == 2);
+    CHECK(one.wait() == exit_status::from_code(1));
+    CHECK(two.wait() == exit_status::from_code(1));
+  }
+
+} // TEST_SUITE

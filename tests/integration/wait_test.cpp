@@ -1,0 +1,588 @@
+#include <subproc/process.hpp>
+
+#include "children.hpp"
+
+#include <asio/awaitable.hpp>
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+#include <asio/read.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/use_awaitable.hpp>
+#include <asio/use_future.hpp>
+#include <asio/write.hpp>
+#include <doctest/doctest.h>
+
+#include <array>
+#include <chrono>
+#include <thread>
+#include <vector>
+
+#include <signal.h>
+#include <sys/wait.h>
+
+using namespace std::chrono_literals;
+using namespace subproc;
+using namespace subproc::test;
+
+namespace {
+
+struct answer {
+  int calls = 0;
+  error_code ec;
+  exit_status status;
+
+  auto handler() {
+    return [this](error_code e, exit_status s) {
+      ++calls;
+      ec = e;
+      status = s;
+    };
+  }
+};
+
+// Blocks until the child is stopped, and takes no status.
+void wait_for_stop(int pid) {
+  siginfo_t info{};
+  REQUIRE(::waitid(P_PID, static_cast<id_t>(pid), &info, WSTOPPED | WNOWAIT) == 0);
+  REQUIRE(info.si_code == CLD_STOPPED);
+}
+
+} // namespace
+
+TEST_SUITE("wait") {
+
+  TEST_CASE("wait: any number of waits at once get the same status [T30]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"read:1", "exit:7"}).in(piped));
+    std::array<answer, 10> answers;
+    for (answer& each : answers) {
+      child.async_wait(each.handler());
+    }
+    answer timed;
+    child.async_wait(1h, timed.handler());
+
+    context.poll();
+    CHECK(answers[0].calls == 0);
+    child.in().close();
+    context.run();
+
+    for (const answer& each : answers) {
+      CHECK(each.calls == 1);
+      CHECK(each.ec == error_code());
+      CHECK(each.status == exit_status::from_code(7));
+    }
+    CHECK(timed.calls == 1);
+    CHECK(timed.status == exit_status::from_code(7));
+  }
+
+  TEST_CASE(
+      "wait: after the exit it completes at once, and never inside the function that starts it") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"exit:3"}));
+    REQUIRE(readable(child.native_handle()));
+
+    for (int i = 0; i < 2; ++i) {
+      answer one;
+      child.async_wait(one.handler());
+      CHECK(one.calls == 0);
+      context.restart();
+      context.run();
+      CHECK(one.calls == 1);
+      CHECK(one.status == exit_status::from_code(3));
+    }
+  }
+
+  TEST_CASE("wait: a child that was quicker than the watch is seen [T32]") {
+    const leak_check leaks;
+    asio::io_context context;
+    // Children that have certainly ended before the first wait, all looked at together.
+    std::vector<process> children;
+    for (int i = 0; i < 50; ++i) {
+      children.emplace_back(context, steps({"exit:" + std::to_string(i)}));
+    }
+    for (process& each : children) {
+      REQUIRE(readable(each.native_handle()));
+    }
+    std::vector<answer> answers(children.size());
+    for (std::size_t i = 0; i < children.size(); ++i) {
+      children[i].async_wait(answers[i].handler());
+    }
+    context.run();
+    for (std::size_t i = 0; i < children.size(); ++i) {
+      CHECK(answers[i].status == exit_status::from_code(static_cast<int>(i)));
+    }
+  }
+
+  asio::awaitable<void> spawn_many(int count, int& good) {
+    const auto ex = co_await asio::this_coro::executor;
+    for (int i = 0; i < count; ++i) {
+      process child(ex, command("true"));
+      const exit_status status = co_await child.async_wait(asio::use_awaitable);
+      good += status.success() ? 1 : 0;
+    }
+  }
+
+  TEST_CASE("wait: thousands of children that end at once are all seen [T32]") {
+    const leak_check leaks;
+    asio::io_context context;
+    constexpr int lanes = 8;
+    constexpr int each = times(250);
+    int good = 0;
+    for (int i = 0; i < lanes; ++i) {
+      asio::co_spawn(context, spawn_many(each, good), asio::detached);
+    }
+    context.run();
+    CHECK(good == lanes * each);
+  }
+
+  TEST_CASE("wait: every order of the calls gives the same status [T30]") {
+    const leak_check leaks;
+    asio::io_context context;
+    const exit_status terminated = exit_status::from_signal(SIGTERM);
+    process child(context, steps({"read:1"}).in(piped));
+    answer pending;
+
+    SUBCASE("terminated, then waited for twice") {
+      child.terminate();
+      CHECK(child.wait() == terminated);
+      CHECK(child.wait() == terminated);
+      CHECK(child.wait(0s) == terminated);
+    }
+    SUBCASE("terminated while a wait is pending") {
+      child.async_wait(pending.handler());
+      context.poll();
+      child.terminate();
+      context.run();
+      CHECK(pending.status == terminated);
+      child.terminate();
+      CHECK(child.wait() == terminated);
+    }
+    SUBCASE("polled, then waited for") {
+      CHECK(child.poll() == std::nullopt);
+      child.terminate();
+      CHECK(eventually([&] { return child.poll().has_value(); }));
+      child.async_wait(pending.handler());
+      context.run();
+      CHECK(pending.status == terminated);
+    }
+    SUBCASE("a poll that sees the exit ends the pending waits") {
+      child.async_wait(pending.handler());
+      child.terminate();
+      REQUIRE(readable(child.native_handle()));
+      CHECK(child.poll() == -SIGTERM);
+      CHECK(pending.calls == 0);
+      context.run();
+      CHECK(pending.calls == 1);
+      CHECK(pending.status == terminated);
+    }
+    SUBCASE("a signal that finds the child ended does the same") {
+      child.async_wait(pending.handler());
+      child.terminate();
+      REQUIRE(readable(child.native_handle()));
+      CHECK_NOTHROW(child.kill());
+      CHECK(child.returncode() == -SIGTERM);
+      context.run();
+      CHECK(pending.status == terminated);
+    }
+    SUBCASE("killed at once, before any wait") {
+      child.kill();
+      child.async_wait(pending.handler());
+      context.run();
+      CHECK(pending.status == exit_status::from_signal(SIGKILL));
+      CHECK(child.poll() == -SIGKILL);
+      CHECK_NOTHROW(child.send_signal(0));
+    }
+    CHECK(child.status().has_value());
+  }
+
+  TEST_CASE("wait: no status is shown before something has looked for it") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"exit:4"}));
+    REQUIRE(readable(child.native_handle()));
+
+    CHECK(child.returncode() == std::nullopt);
+    CHECK(child.status() == std::nullopt);
+    CHECK(child.poll() == 4);
+    CHECK(child.returncode() == 4);
+  }
+
+  TEST_CASE("wait: a stopped child is still running [T31]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"raise:" + std::to_string(SIGSTOP), "exit:5"}));
+    answer pending;
+    child.async_wait(pending.handler());
+    wait_for_stop(child.pid());
+
+    context.poll();
+    CHECK(pending.calls == 0);
+    CHECK(child.poll() == std::nullopt);
+    answer timed;
+    child.async_wait(1ms, timed.handler());
+    while (timed.calls == 0) {
+      context.run_one();
+    }
+    CHECK(timed.ec == asio::error::timed_out);
+    CHECK(pending.calls == 0);
+
+    child.send_signal(SIGCONT);
+    context.run();
+    CHECK(pending.status == exit_status::from_code(5));
+  }
+
+  TEST_CASE("wait: the blocking wait does not end at a stop either [T31]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"raise:" + std::to_string(SIGSTOP), "exit:5"}));
+    wait_for_stop(child.pid());
+
+    CHECK_THROWS_AS(child.wait(1ms), timeout_expired);
+    child.send_signal(SIGCONT);
+    CHECK(child.wait() == exit_status::from_code(5));
+  }
+
+  TEST_CASE("wait: end-of-file on the pipes is not the exit [T33]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(
+        context, steps({"close:1", "close:2", "read:1", "exit:6"}).in(piped).out(piped).err(piped));
+    answer pending;
+    child.async_wait(pending.handler());
+    std::array<char, 8> buffer;
+    error_code out_end;
+    error_code err_end;
+    child.out().async_read_some(asio::buffer(buffer),
+                                [&](error_code ec, std::size_t) { out_end = ec; });
+    child.err().async_read_some(asio::buffer(buffer),
+                                [&](error_code ec, std::size_t) { err_end = ec; });
+    while (!out_end || !err_end) {
+      context.run_one();
+    }
+
+    CHECK(out_end == asio::error::eof);
+    CHECK(err_end == asio::error::eof);
+    CHECK(pending.calls == 0);
+    CHECK(child.poll() == std::nullopt);
+    child.in().close();
+    context.run();
+    CHECK(pending.status == exit_status::from_code(6));
+  }
+
+  TEST_CASE("wait: the exit is not the end of the file [T33]") {
+    const leak_check leaks;
+    asio::io_context context;
+    // The shell ends; its child keeps the output open until the gate is closed.
+    test_pipe gate;
+    process child(context, shell("{ read x; echo late; } <&9 & exit 2")
+                               .map_fds({{9, gate.read_end.get()}})
+                               .out(piped));
+    std::string text(16, '\0');
+    error_code read_ec;
+    std::size_t got = 0;
+    bool read_done = false;
+    asio::async_read(child.out(), asio::buffer(text), [&](error_code ec, std::size_t n) {
+      read_ec = ec;
+      got = n;
+      read_done = true;
+    });
+    answer pending;
+    child.async_wait(pending.handler());
+    while (pending.calls == 0) {
+      context.run_one();
+    }
+
+    CHECK(pending.status == exit_status::from_code(2));
+    CHECK_FALSE(read_done);
+    gate.write_end.reset();
+    context.run();
+    CHECK(read_ec == asio::error::eof);
+    CHECK(text.substr(0, got) == "late\n");
+  }
+
+  TEST_CASE("wait: a time-out leaves the child alone") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"read:1", "exit:8"}).in(piped));
+    answer timed;
+    answer other;
+    child.async_wait(other.handler());
+    child.async_wait(1ms, timed.handler());
+    while (timed.calls == 0) {
+      context.run_one();
+    }
+
+    CHECK(timed.ec == asio::error::timed_out);
+    CHECK(timed.ec == asio::error::timed_out);
+    CHECK(timed.status.unknown());
+    CHECK(other.calls == 0);
+    CHECK(child.poll() == std::nullopt);
+    child.in().close();
+    context.run();
+    CHECK(other.status == exit_status::from_code(8));
+  }
+
+  TEST_CASE("wait: a time-out that has passed is one look") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"read:1", "exit:8"}).in(piped));
+    for (const duration limit :
+         {duration(0s), duration(-5s), duration(std::chrono::seconds::min())}) {
+      answer timed;
+      child.async_wait(limit, timed.handler());
+      context.restart();
+      context.run();
+      CHECK(timed.ec == asio::error::timed_out);
+      CHECK_THROWS_AS(child.wait(limit), timeout_expired);
+    }
+    child.in().close();
+    REQUIRE(readable(child.native_handle()));
+    answer last;
+    child.async_wait(0s, last.handler());
+    context.restart();
+    context.run();
+    CHECK(last.ec == error_code());
+    CHECK(last.status == exit_status::from_code(8));
+    CHECK(child.wait(-1s) == exit_status::from_code(8));
+  }
+
+  TEST_CASE("wait: the longest time-outs do not overflow") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"read:1", "exit:1"}).in(piped));
+    answer timed;
+    child.async_wait(std::chrono::hours::max(), timed.handler());
+    context.poll();
+    CHECK(timed.calls == 0);
+    child.in().close();
+    context.run();
+    CHECK(timed.status == exit_status::from_code(1));
+    CHECK(child.wait(std::chrono::hours::max()) == exit_status::from_code(1));
+  }
+
+  TEST_CASE("wait: a child that ended in time is a success, however late the loop is [T40]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"exit:9"}));
+    answer timed;
+    child.async_wait(20ms, timed.handler());
+    const auto deadline = std::chrono::steady_clock::now() + 20ms;
+
+    REQUIRE(readable(child.native_handle()));
+    std::this_thread::sleep_until(deadline + 5ms); // the loop does other things meanwhile
+    context.run();
+    CHECK(timed.calls == 1);
+    CHECK(timed.ec == error_code());
+    CHECK(timed.status == exit_status::from_code(9));
+  }
+
+  TEST_CASE("wait: the blocking time-out throws with the command and the caller's value") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"read:1"}).in(piped));
+    try {
+      child.wait(0.25ms);
+      FAIL("no time-out");
+    } catch (const timeout_expired& error) {
+      CHECK(error.timeout() == doctest::Approx(0.00025));
+      CHECK(std::string(error.what()).find("0.00025 seconds") != std::string::npos);
+      CHECK(error.result().timed_out);
+      CHECK(error.result().pid == child.pid());
+      CHECK(error.result().status_unknown());
+    }
+    child.in().close();
+    CHECK(child.wait().success());
+  }
+
+  TEST_CASE("wait: cancelling one wait touches neither the child nor the other waits") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"read:1", "exit:2"}).in(piped));
+    for (const asio::cancellation_type type :
+         {asio::cancellation_type::terminal, asio::cancellation_type::partial,
+          asio::cancellation_type::total, asio::cancellation_type::all}) {
+      asio::cancellation_signal signal;
+      asio::cancellation_signal timed_signal;
+      answer cancelled;
+      answer timed;
+      child.async_wait(asio::bind_cancellation_slot(signal.slot(), cancelled.handler()));
+      child.async_wait(1h, asio::bind_cancellation_slot(timed_signal.slot(), timed.handler()));
+      context.restart();
+      context.poll();
+      CHECK(cancelled.calls + timed.calls == 0);
+      signal.emit(type);
+      CHECK(cancelled.calls == 0); // not from inside emit
+      context.poll();
+      CHECK(cancelled.calls == 1);
+      CHECK(cancelled.ec == asio::error::operation_aborted);
+      CHECK(timed.calls == 0);
+      timed_signal.emit(type);
+      context.poll();
+      CHECK(timed.calls == 1);
+      CHECK(timed.ec == asio::error::operation_aborted);
+      signal.emit(type); // late: nothing
+      context.poll();
+      CHECK(cancelled.calls == 1);
+    }
+    CHECK(child.poll() == std::nullopt);
+    answer kept;
+    asio::cancellation_signal unused;
+    child.async_wait(asio::bind_cancellation_slot(unused.slot(), kept.handler()));
+    unused.emit(asio::cancellation_type::none);
+    context.restart();
+    context.poll();
+    CHECK(kept.calls == 0);
+    child.in().close();
+    context.run();
+    CHECK(kept.status == exit_status::from_code(2));
+  }
+
+  TEST_CASE("wait: a cancelled wait, a signal, and a wait again give the signal") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"read:1"}).in(piped));
+    asio::cancellation_signal signal;
+    answer first;
+    child.async_wait(asio::bind_cancellation_slot(signal.slot(), first.handler()));
+    signal.emit(asio::cancellation_type::terminal);
+    child.kill();
+    answer second;
+    child.async_wait(second.handler());
+    context.run();
+    CHECK(first.ec == asio::error::operation_aborted);
+    CHECK(second.status == exit_status::from_signal(SIGKILL));
+  }
+
+  TEST_CASE("wait: the loop has work only while somebody waits") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"read:1"}).in(piped).out(piped));
+    CHECK(context.run() == 0); // returns: a live child alone is no work
+
+    asio::cancellation_signal signal;
+    answer cancelled;
+    child.async_wait(asio::bind_cancellation_slot(signal.slot(), cancelled.handler()));
+    signal.emit(asio::cancellation_type::total);
+    context.restart();
+    context.run();
+    CHECK(cancelled.calls == 1);
+    context.restart();
+    CHECK(context.run() == 0);
+    child.in().close();
+    CHECK(child.wait().success());
+  }
+
+  TEST_CASE("wait: a blocking wait is refused while an asynchronous one is pending") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"read:1"}).in(piped));
+    answer pending;
+    child.async_wait(pending.handler());
+    try {
+      child.wait();
+      FAIL("a wait inside a wait");
+    } catch (const std::system_error& error) {
+      CHECK(error.code() == errc::operation_pending);
+    }
+    CHECK_THROWS_AS(child.wait(1h), std::system_error);
+    child.in().close();
+    context.run();
+    CHECK(pending.status.success());
+    CHECK(child.wait().success());
+  }
+
+  TEST_CASE("wait: blocking waits in several threads all get the status [T30]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"read:1", "exit:11"}).in(piped));
+    std::array<exit_status, 4> seen;
+    std::vector<std::thread> threads;
+    for (exit_status& each : seen) {
+      threads.emplace_back([&child, &each] { each = child.wait(); });
+    }
+    child.in().close();
+    for (std::thread& each : threads) {
+      each.join();
+    }
+    for (const exit_status& each : seen) {
+      CHECK(each == exit_status::from_code(11));
+    }
+  }
+
+  TEST_CASE("wait: a blocking wait works inside a handler of the loop") {
+    const leak_check leaks;
+    asio::io_context context;
+    exit_status status;
+    asio::post(context, [&] { status = process(context, steps({"exit:12"})).wait(); });
+    context.run();
+    CHECK(status == exit_status::from_code(12));
+  }
+
+  TEST_CASE("wait: waits, a communicate and a stop of one child all end at its exit [T30]") {
+    const leak_check leaks;
+    asio::io_context context;
+    const test_pipe stdin_pipe;
+    process child(context, steps({"read:1"}).in(fd(stdin_pipe.read_end.get())).out(piped));
+    answer first;
+    answer second;
+    error_code communicated = asio::error::in_progress;
+    communicate_result result;
+    error_code stopped = asio::error::in_progress;
+    stop_result stop;
+    child.async_wait(first.handler());
+    child.async_communicate([&](error_code ec, communicate_result r) {
+      communicated = ec;
+      result = std::move(r);
+    });
+    child.async_wait(1h, second.handler());
+    child.async_stop(1h, [&](error_code ec, stop_result r) {
+      stopped = ec;
+      stop = std::move(r);
+    });
+    context.run();
+    CHECK(first.calls == 1);
+    CHECK(second.calls == 1);
+    CHECK(communicated == error_code());
+    CHECK(stopped == error_code());
+    CHECK(first.status == second.status);
+    CHECK(first.status == result.status);
+    CHECK(first.status == stop.status);
+  }
+
+  TEST_CASE("wait: the handler may destroy the process and start another") {
+    const leak_check leaks;
+    asio::io_context context;
+    std::optional<process> child(std::in_place, context, steps({"exit:1"}));
+    int ends = 0;
+    child->async_wait([&](error_code, exit_status) {
+      ++ends;
+      child.emplace(context, steps({"exit:2"}));
+      child->async_wait([&](error_code, exit_status status) {
+        ends += 10 * static_cast<int>(*status.exit_code());
+        child.reset();
+      });
+    });
+    context.run();
+    CHECK(ends == 21);
+  }
+
+  TEST_CASE("wait: exit code, signal and core dump are told apart [T29]") {
+    const leak_check leaks;
+    asio::io_context context;
+    CHECK(process(context, steps({"exit:255"})).wait().returncode() == 255);
+    CHECK(process(context, steps({"exit:127"})).wait().exit_code() == 127);
+    CHECK(process(context, steps({"exit:9"})).wait() != exit_status::from_signal(9));
+    const exit_status killed = process(context, steps({"raise:9"})).wait();
+    CHECK(killed.signal() == 9);
+    CHECK(killed.returncode() == -9);
+    const exit_status real_time =
+        process(context, steps({"raise:" + std::to_string(SIGRTMIN + 1)})).wait();
+    CHECK(real_time.signal() == SIGRTMIN + 1);
+  }
+
+} // TEST_SUITE

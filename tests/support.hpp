@@ -1,0 +1,127 @@
+#pragma once
+
+#include "printing.hpp"
+
+#include <subproc/error.hpp>
+#include <subproc/exit_status.hpp>
+
+#if __has_include(<asio/as_tuple.hpp>)
+#include <asio/as_tuple.hpp>
+#include <asio/deferred.hpp>
+#else
+#include <asio/experimental/as_tuple.hpp>
+#include <asio/experimental/deferred.hpp>
+#endif
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <iterator>
+#include <mutex>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace subproc::test {
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+inline constexpr bool sanitized = true;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+inline constexpr bool sanitized = true;
+#else
+inline constexpr bool sanitized = false;
+#endif
+#else
+inline constexpr bool sanitized = false;
+#endif
+
+/// How often a test repeats itself; a tenth of that where a sanitizer makes everything slow.
+constexpr int times(int count) { return sanitized ? (count + 9) / 10 : count; }
+
+/// The numbers of this process's open descriptors, in order.
+inline std::vector<int> open_descriptors() {
+  std::vector<int> numbers;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    numbers.push_back(std::stoi(entry.path().filename().string()));
+  }
+  std::erase_if(numbers, [](int number) { return ::fcntl(number, F_GETFD) < 0; });
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+/// Whether this process has a child, dead or alive, that nobody has reaped. Reaps none.
+inline bool has_children() {
+  siginfo_t info{};
+  return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+inline std::size_t thread_count() {
+  const std::filesystem::directory_iterator tasks("/proc/self/task");
+  return static_cast<std::size_t>(std::distance(begin(tasks), end(tasks)));
+}
+
+/// Looks again and again until something without an event is so; false after a time that only what
+/// never comes would need. It sleeps between looks, because what it looks for has no event.
+template <class Condition>
+bool eventually(Condition condition) {
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > give_up) {
+      return false;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
+}
+
+/// Ends the program when a test that may hang does.
+class watchdog {
+public:
+  explicit watchdog(std::chrono::seconds patience = std::chrono::seconds(50))
+      : thread_([this, patience] {
+          std::unique_lock lock(mutex_);
+          if (!wake_.wait_for(lock, patience, [this] { return done_; })) {
+            std::fputs("watchdog: the test hangs\n", stderr);
+            std::abort();
+          }
+        }) {}
+  ~watchdog() {
+    {
+      const std::lock_guard lock(mutex_);
+      done_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+  }
+
+private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool done_ = false;
+  std::thread thread_;
+};
+
+// Both were experimental in Asio 1.22.
+#if __has_include(<asio/as_tuple.hpp>)
+using asio::as_tuple;
+using asio::deferred;
+#else
+using asio::experimental::as_tuple;
+using asio::experimental::deferred;
+#endif
+
+} // namespace subproc::test

@@ -1,0 +1,173 @@
+#include <check.hpp>
+
+#include <subproc/error.hpp>
+
+#include "../printing.hpp"
+
+#include <climits>
+#include <cstring>
+
+namespace {
+
+using namespace subproc;
+using detail::check;
+using test::spawn_error_of;
+using namespace std::chrono_literals;
+using namespace std::string_literals;
+
+bool passes(const command& cmd) {
+  check(cmd);
+  return true;
+}
+
+// A refusal: invalid_argument, before anything starts, with the option's name and the reason.
+void refuses(const command& cmd, const std::string& option, const std::string& reason) {
+  const spawn_error error = spawn_error_of([&] { check(cmd); });
+  const std::string text = error.what();
+  CAPTURE(text);
+  CHECK(error.code() == std::errc::invalid_argument);
+  CHECK(error.step() == spawn_step::arguments);
+  CHECK(error.path() == option);
+  CHECK(text.find(option) != std::string::npos);
+  CHECK(text.find(reason) != std::string::npos);
+  CHECK(text.size() == std::strlen(error.what()));
+}
+
+const command ok("prog");
+
+TEST_SUITE("check") {
+  TEST_CASE("check: an ordinary command passes") {
+    CHECK(passes(ok));
+    CHECK(passes(command("git", "log", "").cwd("/").env({{"A", "b=c"}}).out(piped).err(merge)));
+    CHECK(passes(command("a").in(fd(0)).out(fd(2)).err(fd(1)).pass_fds({3, 4})));
+    CHECK(passes(command("a").process_group(0).umask(0777).pipe_size(1)));
+    CHECK(passes(command("a").env({})));
+  }
+
+  TEST_CASE("check: a program must be named") {
+    refuses(command(), "args", "empty");
+    refuses(command(""), "args", "program is empty");
+    refuses(command("", "x"), "args", "program is empty");
+    refuses(command("x").executable(""), "executable", "empty");
+    CHECK(passes(command("").executable("prog")));
+    refuses(command().executable("prog"), "args", "empty");
+  }
+
+  TEST_CASE("check: a NUL byte is refused wherever it stands") {
+    refuses(command("a\0b"s), "args", "argument 0 'a\\0b' holds a NUL byte");
+    refuses(command("a", "b", "c\0"s), "args", "argument 2 'c\\0'");
+    refuses(command("a").executable("x\0"s), "executable", "NUL");
+    refuses(command("a").cwd("/\0"s), "cwd", "NUL");
+    refuses(command("a").in(file("f\0"s)), "in", "NUL");
+    refuses(command("a").out(file("f\0"s)), "out", "NUL");
+    refuses(command("a").err(file("f\0"s)), "err", "NUL");
+    refuses(command("a").env({{"A\0"s, "v"}}), "env", "NUL");
+    refuses(command("a").env({{"A", "v\0"s}}), "env", "'A': a value may not hold a NUL byte");
+    refuses(command("a").user("u\0"s), "user", "NUL");
+    refuses(command("a").group("g\0"s), "group", "NUL");
+  }
+
+  TEST_CASE("check: names of variables are refused when no program could read them") {
+    refuses(command("a").env({{"A=B", "v"}}), "env",
+            "environment variable 'A=B': a name may not contain '='");
+    refuses(command("a").env({{"", "v"}}), "env", "a name may not be empty");
+    refuses(command("a").env(environment::inherit().unset("A=B")), "env", "'A=B'");
+    refuses(command("a").env(environment::inherit().set("=", "")), "env", "'='");
+  }
+
+  TEST_CASE("check: input and in exclude each other") {
+    refuses(command("a").input("x").in(piped), "input", "input and in");
+    refuses(command("a").input("").in(null), "input", "input and in");
+    CHECK(passes(command("a").input("")));
+  }
+
+  TEST_CASE("check: capture_output excludes out and err") {
+    refuses(command("a").capture_output().out(piped), "capture_output", "capture_output and out");
+    refuses(command("a").capture_output().err(merge), "capture_output", "capture_output and err");
+    CHECK(passes(command("a").capture_output().in(null)));
+    CHECK(passes(command("a").capture_output(false).out(piped)));
+  }
+
+  TEST_CASE("check: a negative descriptor is refused by the name of its stream") {
+    refuses(command("a").in(fd(-1)), "in", "negative");
+    refuses(command("a").out(fd(-7)), "out", "negative");
+    refuses(command("a").err(fd(-1)), "err", "negative");
+  }
+
+  TEST_CASE("check: a file must be opened the way its stream goes") {
+    refuses(command("a").in(file("f", open_mode::append)), "in", "'f' would be opened only for");
+    refuses(command("a").in(file("f", open_mode::truncate)), "in", "stdin is read");
+    refuses(command("a").in(file("f", open_mode::create_new)), "in", "stdin is read");
+    refuses(command("a").out(file("f", open_mode::read)), "out", "written");
+    refuses(command("a").err(file("f", open_mode::read)), "err", "written");
+    CHECK(passes(command("a").in(file("f", open_mode::read_write))));
+    CHECK(passes(command("a").in(file("f", open_mode::read)).out(file("g", open_mode::append))));
+    CHECK(passes(command("a").in(file("f")).out(file("g")).err(file("h", open_mode::create_new))));
+  }
+
+  TEST_CASE("check: passed descriptors need close_fds") {
+    refuses(command("a").pass_fds({5}).close_fds(false), "pass_fds", "close_fds(false)");
+    CHECK(passes(command("a").close_fds(false)));
+  }
+
+  TEST_CASE("check: passed descriptors are above 2, not negative, and each given once") {
+    refuses(command("a").pass_fds({-1}), "pass_fds", "-1 is negative");
+    refuses(command("a").map_fds({{5, -3}}), "pass_fds", "-3 is negative");
+    refuses(command("a").map_fds({{2, 5}}), "pass_fds", "descriptor 2 is below 3");
+    refuses(command("a").map_fds({{-4, 5}}), "pass_fds", "-4 is below 3");
+    refuses(command("a").map_fds({{5, 6}, {5, 7}}), "pass_fds", "5 is given twice");
+    CHECK(passes(command("a").map_fds({{5, 0}, {6, 0}})));
+    CHECK(passes(command("a").pass_fds({5, 5, 1})));
+  }
+
+  TEST_CASE("check: process groups are 0 or more and exclude a new session") {
+    refuses(command("a").process_group(-1), "process_group", "-1 is negative");
+    refuses(command("a").process_group(0).new_session(), "process_group", "new_session");
+    CHECK(passes(command("a").process_group(0).new_session(false)));
+    CHECK(passes(command("a").new_session()));
+  }
+
+  TEST_CASE("check: a umask has nine bits") {
+    refuses(command("a").umask(-1), "umask", "-1");
+    refuses(command("a").umask(01000), "umask", "512");
+    CHECK(passes(command("a").umask(0)));
+  }
+
+  TEST_CASE("check: ids are those that a kernel can set") {
+    for (const long long bad : {-1LL, 4294967295LL, 4294967296LL, LLONG_MAX, LLONG_MIN}) {
+      const std::string number = std::to_string(bad);
+      refuses(command("a").user(bad), "user", number);
+      refuses(command("a").group(bad), "group", number);
+      refuses(command("a").extra_groups({0, bad}), "extra_groups", number);
+    }
+    refuses(command("a").user(""), "user", "empty");
+    refuses(command("a").group(""), "group", "empty");
+    refuses(command("a").extra_groups({"adm", ""}), "extra_groups", "empty");
+    CHECK(passes(command("a").user(4294967294LL).group(0).extra_groups({})));
+  }
+
+  TEST_CASE("check: a pipe has a size that the kernel can take") {
+    refuses(command("a").pipe_size(0), "pipe_size", "0 is not from 1");
+    refuses(command("a").pipe_size(-1), "pipe_size", "-1");
+    refuses(command("a").pipe_size(INT_MAX + 1LL), "pipe_size", "2147483648");
+    CHECK(passes(command("a").pipe_size(INT_MAX)));
+  }
+
+  TEST_CASE("check: a hook must be a function") {
+    refuses(command("a").pre_exec({nullptr}), "pre_exec", "null");
+    CHECK(passes(command("a").pre_exec({[](void*) { return 0; }})));
+  }
+
+  TEST_CASE("check: a limit of 0 is allowed under every policy") {
+    for (const overflow policy :
+         {overflow::error, overflow::head, overflow::tail, overflow::head_tail}) {
+      CHECK(passes(command("a").capture_output().limit(0, policy)));
+    }
+  }
+
+  TEST_CASE("check: time-outs of any sign and size are allowed") {
+    CHECK(passes(command("a").timeout(std::chrono::hours::max()).drain_timeout(-1s)));
+  }
+}
+
+} // namespace

@@ -1,0 +1,246 @@
+#include <subproc/command.hpp>
+
+#include <subproc/exit_status.hpp>
+
+#include "../printing.hpp"
+
+#include <array>
+#include <filesystem>
+#include <list>
+#include <memory>
+#include <span>
+#include <sstream>
+
+namespace {
+
+using namespace subproc;
+using namespace std::chrono_literals;
+using strings = std::vector<std::string>;
+
+strings args_of(const command& cmd) { return cmd.args(); }
+
+template <class Redirect>
+concept fits_out = requires(command cmd, Redirect redirect) {
+  cmd.out(redirect);
+};
+template <class Redirect>
+concept fits_in = requires(command cmd, Redirect redirect) {
+  cmd.in(redirect);
+};
+template <class Redirect>
+concept fits_err = requires(command cmd, Redirect redirect) {
+  cmd.err(redirect);
+};
+
+static_assert(!fits_in<merge_t> && !fits_out<merge_t> && fits_err<merge_t>);
+static_assert(fits_in<piped_t> && fits_out<file> && fits_err<fd>);
+static_assert(!fits_out<int>);
+static_assert(std::is_convertible_v<const char*, command>);
+static_assert(!std::is_convertible_v<int, command>);
+static_assert(std::is_same_v<decltype(command("a").cwd("/")), command>);
+static_assert(std::is_same_v<decltype(std::declval<command&>().cwd("/")), command&>);
+static_assert(std::is_nothrow_move_constructible_v<command>);
+
+TEST_SUITE("command") {
+  TEST_CASE("command: two literals are two arguments") {
+    CHECK(args_of({"a", "b"}) == strings{"a", "b"});
+    CHECK(command{"a", "b"}.args() == strings{"a", "b"});
+    CHECK(command("a", "b").args() == strings{"a", "b"});
+  }
+
+  TEST_CASE("command: one string is one program and is never split") {
+    CHECK(args_of("ls -l") == strings{"ls -l"});
+    CHECK(args_of({"false"}) == strings{"false"});
+  }
+
+  TEST_CASE("command: arguments are any mix of strings, views, literals and paths") {
+    const std::string text = "s";
+    const std::string_view view = std::string_view("view").substr(0, 1);
+    const std::filesystem::path path = "/tmp/x";
+    CHECK(command(path, text, view, "l").args() == strings{"/tmp/x", "s", "v", "l"});
+    CHECK(command(path).args() == strings{"/tmp/x"});
+    CHECK(command("a").cwd(path).cwd() == "/tmp/x");
+  }
+
+  TEST_CASE("command: argv comes from a range too") {
+    CHECK(command(strings{"a", "b"}).args() == strings{"a", "b"});
+    CHECK(command(std::list<std::string_view>{"a", "b"}).args() == strings{"a", "b"});
+    CHECK(command(std::array<const char*, 2>{"a", "b"}).args() == strings{"a", "b"});
+    CHECK(command(std::vector<std::filesystem::path>{"/a"}).args() == strings{"/a"});
+    CHECK(command(strings{}).args().empty());
+    std::string first = "prog";
+    std::string second = "x";
+    std::array<char*, 2> argv = {first.data(), second.data()};
+    CHECK(command(std::span<char*>(argv)).args() == strings{"prog", "x"});
+  }
+
+  TEST_CASE("command: a copy of a command is that command") {
+    command original("a", "b");
+    const command copy(original);
+    CHECK(copy.args() == strings{"a", "b"});
+    command const& reference = original;
+    CHECK(command(reference) == original);
+  }
+
+  TEST_CASE("command: NUL bytes and any others are kept") {
+    const std::string odd("a\0\xff", 3);
+    CHECK(command("x", odd).args().back() == odd);
+  }
+
+  TEST_CASE("command: arg appends") {
+    command cmd("a");
+    cmd.arg("b").arg("c");
+    CHECK(cmd.args() == strings{"a", "b", "c"});
+    CHECK(command("a").arg("b").args() == strings{"a", "b"});
+  }
+
+  TEST_CASE("command: shell spells the shell out") {
+    CHECK(shell("echo $0 $1", "a", "b").args() == strings{"/bin/sh", "-c", "echo $0 $1", "a", "b"});
+    CHECK(shell("").args() == strings{"/bin/sh", "-c", ""});
+  }
+
+  TEST_CASE("command: env({}) is the empty environment and none is inherit") {
+    CHECK_FALSE(command("a").env().has_value());
+    const command cmd = command("a").env({});
+    REQUIRE(cmd.env().has_value());
+    CHECK_FALSE(cmd.env()->inherits());
+    CHECK(cmd.env()->resolve().empty());
+    CHECK(command("a").env({{"A", "1"}}).env()->resolve() == strings{"A=1"});
+    CHECK(command("a").env({{"A", "1"}, {"B", "2"}}).env()->resolve() == strings{"A=1", "B=2"});
+  }
+
+  TEST_CASE("command: defaults are those of Popen") {
+    const command cmd("a");
+    CHECK_FALSE(cmd.executable().has_value());
+    CHECK_FALSE(cmd.cwd().has_value());
+    CHECK_FALSE(cmd.in().has_value());
+    CHECK_FALSE(cmd.out().has_value());
+    CHECK_FALSE(cmd.err().has_value());
+    CHECK_FALSE(cmd.input().has_value());
+    CHECK_FALSE(cmd.captures_output());
+    CHECK(cmd.pass_fds().empty());
+    CHECK(cmd.close_fds());
+    CHECK_FALSE(cmd.has_new_session());
+    CHECK_FALSE(cmd.process_group().has_value());
+    CHECK_FALSE(cmd.umask().has_value());
+    CHECK_FALSE(cmd.user().has_value());
+    CHECK_FALSE(cmd.extra_groups().has_value());
+    CHECK((cmd.signals() == signal_setup::standard));
+    CHECK((cmd.drop() == drop_policy::kill));
+    CHECK_FALSE(cmd.timeout().has_value());
+    CHECK_FALSE(cmd.checked());
+    CHECK((cmd.limit() == capture_limit{}));
+    CHECK(cmd.launcher() == nullptr);
+  }
+
+  TEST_CASE("command: every option reads back what was set") {
+    const steady_clock::time_point when(5s);
+    const command cmd = command("a")
+                            .executable("/bin/b")
+                            .cwd("/")
+                            .in(null)
+                            .out(file("log", open_mode::append))
+                            .err(merge)
+                            .process_group(0)
+                            .umask(022)
+                            .user("nobody")
+                            .group(7)
+                            .extra_groups({1, "adm"})
+                            .signals(signal_setup::keep)
+                            .pipe_size(4096)
+                            .drop(drop_policy::detach)
+                            .timeout(50ms)
+                            .deadline(when)
+                            .drain_timeout(0.5s)
+                            .check()
+                            .ok_codes({0, 1})
+                            .limit(10, overflow::tail);
+    CHECK(cmd.executable() == "/bin/b");
+    CHECK(cmd.cwd() == "/");
+    CHECK((cmd.in() == input_redirect(null)));
+    CHECK((cmd.out() == output_redirect(file("log", open_mode::append))));
+    CHECK((cmd.err() == error_redirect(merge)));
+    CHECK(cmd.process_group() == 0);
+    CHECK(cmd.umask() == 022);
+    CHECK((cmd.user() == account("nobody")));
+    CHECK((cmd.group() == account(7)));
+    CHECK((cmd.extra_groups() == std::vector<account>{7 - 6, "adm"}));
+    CHECK((cmd.signals() == signal_setup::keep));
+    CHECK(cmd.pipe_size() == 4096);
+    CHECK((cmd.drop() == drop_policy::detach));
+    CHECK((cmd.timeout() == duration(50ms)));
+    CHECK((cmd.deadline() == when));
+    CHECK((cmd.drain_timeout() == duration(500ms)));
+    CHECK(cmd.checked());
+    CHECK((cmd.ok_codes() == std::vector<long long>{0, 1}));
+    CHECK((cmd.limit() == capture_limit{10, overflow::tail}));
+  }
+
+  TEST_CASE("command: an empty list of groups is not the same as none") {
+    const command cmd = command("a").extra_groups({});
+    REQUIRE(cmd.extra_groups().has_value());
+    CHECK(cmd.extra_groups()->empty());
+  }
+
+  TEST_CASE("command: an empty input is an input") { CHECK(command("a").input("").input() == ""); }
+
+  TEST_CASE("command: pass_fds maps each number to itself") {
+    const command cmd = command("a").pass_fds({5, 9});
+    CHECK((cmd.pass_fds() == std::vector<fd_mapping>{{5, 5}, {9, 9}}));
+    CHECK(command("a").pass_fds({5}).pass_fds({}).pass_fds().empty());
+  }
+
+  TEST_CASE("command: pass_fds counts a number once and leaves the streams alone") {
+    const command cmd = command("a").pass_fds({5, 0, 1, 2, 5});
+    CHECK((cmd.pass_fds() == std::vector<fd_mapping>{{5, 5}}));
+  }
+
+  TEST_CASE("command: map_fds takes other numbers") {
+    const command cmd = command("a").map_fds({{3, 9}, {4, 9}});
+    CHECK((cmd.pass_fds() == std::vector<fd_mapping>{{3, 9}, {4, 9}}));
+  }
+
+  TEST_CASE("command: setters chain on a named value without a copy") {
+    command cmd("a");
+    command& same = cmd.cwd("/").umask(0).out(piped);
+    CHECK(&same == &cmd);
+    CHECK(cmd.umask() == 0);
+  }
+
+  TEST_CASE("command: equal means all options equal") {
+    CHECK(command("a").cwd("/") == command("a").cwd("/"));
+    CHECK(command("a").cwd("/") != command("a"));
+    CHECK(command("a").env({}) != command("a"));
+    CHECK(command("a").out(fd(1)) != command("a").out(fd(2)));
+    CHECK(command("a") != command("a", ""));
+  }
+
+  TEST_CASE("command: accepts exit code 0 alone unless told") {
+    CHECK(command("a").accepts(exit_status::from_code(0)));
+    CHECK_FALSE(command("a").accepts(exit_status::from_code(1)));
+    const command grep = command("grep").ok_codes({0, 1});
+    CHECK(grep.accepts(exit_status::from_code(1)));
+    CHECK_FALSE(grep.accepts(exit_status::from_code(2)));
+    CHECK_FALSE(command("a").ok_codes({}).accepts(exit_status::from_code(0)));
+  }
+
+  TEST_CASE("command: accepts no death by signal and no unknown status") {
+    const command cmd = command("a").ok_codes({0, 9, -9});
+    CHECK_FALSE(cmd.accepts(exit_status::from_signal(9)));
+    CHECK_FALSE(cmd.accepts(exit_status()));
+  }
+
+  TEST_CASE("command: prints as a shell would read it") {
+    CHECK(to_string(command("grep", "-e", "it's", "")) == "grep -e 'it'\"'\"'s' ''");
+    CHECK(to_string(command()).empty());
+    std::ostringstream text;
+    text << command("ls", "a b");
+    CHECK(text.str() == "ls 'a b'");
+  }
+
+  TEST_CASE("command: one that cannot start because of a NUL byte prints as well") {
+    CHECK(to_string(command("a", std::string("x\0y\0", 4))) == "a 'x\\0y\\0'");
+  }
+}
+
+} // namespace

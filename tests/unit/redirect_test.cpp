@@ -1,0 +1,67 @@
+#include <subproc/redirect.hpp>
+
+#include <doctest/doctest.h>
+
+#include <type_traits>
+
+namespace {
+
+using namespace subproc;
+
+// merge is for stderr alone.
+static_assert(std::is_convertible_v<merge_t, error_redirect>);
+static_assert(!std::is_constructible_v<output_redirect, merge_t>);
+static_assert(!std::is_constructible_v<input_redirect, merge_t>);
+
+// A bare number or string could mean several things.
+static_assert(!std::is_convertible_v<int, output_redirect>);
+static_assert(!std::is_convertible_v<const char*, output_redirect>);
+static_assert(!std::is_convertible_v<std::string, error_redirect>);
+
+template <class T>
+constexpr bool fits_everywhere = std::conjunction_v<std::is_convertible<T, input_redirect>,
+                                                    std::is_convertible<T, output_redirect>,
+                                                    std::is_convertible<T, error_redirect>>;
+static_assert(fits_everywhere<inherit_t> && fits_everywhere<null_t> && fits_everywhere<piped_t>);
+static_assert(fits_everywhere<fd> && fits_everywhere<file>);
+
+struct socket_like {
+  native_handle_type native_handle() { return native_handle_type(7); }
+};
+
+TEST_SUITE("redirect") {
+  TEST_CASE("redirect: a default one inherits") {
+    CHECK(std::holds_alternative<inherit_t>(input_redirect()));
+    CHECK(std::holds_alternative<inherit_t>(output_redirect()));
+    CHECK(std::holds_alternative<inherit_t>(error_redirect()));
+  }
+
+  TEST_CASE("redirect: each word selects its own alternative") {
+    CHECK(std::holds_alternative<null_t>(output_redirect(null)));
+    CHECK(std::holds_alternative<piped_t>(output_redirect(piped)));
+    CHECK(std::holds_alternative<inherit_t>(output_redirect(inherit)));
+    CHECK(std::holds_alternative<merge_t>(error_redirect(merge)));
+    CHECK(std::holds_alternative<fd>(output_redirect(fd(2))));
+    CHECK(std::holds_alternative<file>(output_redirect(file("log"))));
+  }
+
+  TEST_CASE("redirect: a descriptor comes from a number or an object that has one") {
+    socket_like socket;
+    CHECK(fd(socket).value == 7);
+    CHECK(fd(3).value == 3);
+  }
+
+  TEST_CASE("redirect: a file is opened as its stream needs unless told") {
+    CHECK((file("log").mode == open_mode::automatic));
+    CHECK((file("log", open_mode::append).mode == open_mode::append));
+  }
+
+  TEST_CASE("redirect: equal means the same kind with the same contents") {
+    CHECK((output_redirect(fd(2)) == output_redirect(fd(2))));
+    CHECK((output_redirect(fd(2)) != output_redirect(fd(1))));
+    CHECK((output_redirect(null) != output_redirect(inherit)));
+    CHECK((input_redirect(file("a")) != input_redirect(file("a", open_mode::read))));
+  }
+}
+
+} // namespace
