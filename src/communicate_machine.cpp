@@ -69,7 +69,7 @@ void communicate_machine::closed_in() noexcept {
 void communicate_machine::received(stream_id stream, std::string_view data) {
   output_stream& from = output(stream);
   from.kept.append(data);
-  if (from.kept.over_limit()) {
+  if (from.kept.over_limit() && !std::exchange(limit_told_, true)) {
     finish(make_error_code(errc::output_limit));
   }
 }

@@ -103,6 +103,7 @@ private:
   bool drain_over_ = false;
   bool pipes_held_ = false;
   bool ended_ = false;
+  bool limit_told_ = false; ///< errc::output_limit is told once: the next call returns all
   bool taken_ = false;
   bool done_ = true;
   error_code outcome_;

@@ -19,7 +19,11 @@ void process_core::step_stop(stop_machine& machine) {
         machine.failed(ec);
       }
     } else if (machine.wants_scope_check()) {
-      machine.scope_checked(child_->scope_empty(scope_), steady_clock::now());
+      const bool empty = child_->scope_empty(scope_);
+      if (reap()) { // that look may have been the one that found the exit
+        machine.exited(steady_clock::now());
+      }
+      machine.scope_checked(empty, steady_clock::now());
     } else {
       break;
     }

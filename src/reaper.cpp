@@ -92,7 +92,10 @@ void abandon_child(std::unique_ptr<child> left, drop_policy policy, scope target
     return;
   }
   if (policy != drop_policy::detach) {
-    left->signal(policy == drop_policy::kill ? kill_signal : stop_signal, target);
+    const int number = policy == drop_policy::kill ? kill_signal : stop_signal;
+    if (left->signal(number, target)) {
+      left->signal(number, scope::process); // the program has joined the group
+    }
   }
   reap_in_background(std::move(left));
 }

@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <cstdint>
 
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -30,7 +29,18 @@ int send_by_pidfd(int pidfd, int number, unsigned flags) noexcept {
 bool can_signal_groups() noexcept {
   static const bool can = [] {
     const unique_handle self(static_cast<int>(syscall(SYS_pidfd_open, ::getpid(), 0)));
-    return self && send_by_pidfd(self.get(), 0, signal_process_group) == 0;
+    // ESRCH: this program leads no group, but the kernel knows what was asked.
+    return self && (send_by_pidfd(self.get(), 0, signal_process_group) == 0 || errno == ESRCH);
+  }();
+  return can;
+}
+
+// Younger than pidfd_open: without it our own pidfd is EINVAL, with it no child of ours.
+bool can_wait_by_pidfd(int pidfd) noexcept {
+  static const bool can = [pidfd] {
+    siginfo_t info{};
+    const int look = WEXITED | WNOHANG | WNOWAIT;
+    return syscall(SYS_waitid, wait_by_pidfd, pidfd, &info, look, nullptr) == 0 || errno == ECHILD;
   }();
   return can;
 }
@@ -63,7 +73,7 @@ class pidfd_child final : public child {
 public:
   pidfd_child(pid_t pid, unique_handle pidfd, scope own)
       : pid_(pid), pidfd_(std::move(pidfd)),
-        hold_leader_(own != scope::process && !can_signal_groups()) {}
+        hold_leader_(own == scope::session || (own == scope::group && !can_signal_groups())) {}
 
   ~pidfd_child() override {
     if (report_ && hold_leader_) {
@@ -93,6 +103,7 @@ public:
       wait_entry entry{pidfd_.get()};
       if (wait_ready({&entry, 1}, steady_clock::time_point::min())) {
         report_ = exit_report{status_after_theft(pidfd_.get()), {}};
+        hold_leader_ = false; // the number may be another's from now on
       }
     } else if (info.si_pid != 0) {
       report_ = exit_report{status_from(info.si_code, info.si_status), usage_from(usage)};
@@ -109,14 +120,14 @@ public:
       if (report_) {
         return {};
       }
-      result = send_by_pidfd(pidfd_.get(), number, 0);
-    } else if (!hold_leader_ && can_signal_groups()) {
+      result = send_to_child(number);
+    } else if (can_signal_groups()) {
       result = send_by_pidfd(pidfd_.get(), number, signal_process_group);
-    } else if (hold_leader_ || !report_) {
+    } else if (number_is_ours()) {
       result = ::kill(-pid_, number); // the unreaped leader keeps the number ours
     }
     const int error = errno;
-    if (target == scope::session) {
+    if (target == scope::session && number_is_ours()) {
       signal_session_stragglers(pid_, number);
     }
     if (result < 0 && error != ESRCH) {
@@ -136,21 +147,39 @@ public:
         send_by_pidfd(pidfd_.get(), 0, signal_process_group) < 0 && errno == ESRCH) {
       return true;
     }
-    return detail::scope_members(target, pid_).empty(); // zombies do not count
+    return scope_members(target).empty(); // zombies do not count
   }
 
   std::vector<int> scope_members(scope target) override {
-    return detail::scope_members(target, pid_);
+    // The members of a group that a pidfd still finds keep its number.
+    const bool by_pidfd = target == scope::group && can_signal_groups() &&
+                          send_by_pidfd(pidfd_.get(), 0, signal_process_group) == 0;
+    return number_is_ours() || by_pidfd ? detail::scope_members(target, pid_) : std::vector<int>();
   }
 
   unique_handle release() noexcept override { return std::move(pidfd_); }
 
 private:
+  bool number_is_ours() const noexcept { return !report_ || hold_leader_; }
+
+  // A filter may know pidfds but not their signals. The number is ours while the child is unreaped.
+  int send_to_child(int number) noexcept {
+    const int result = send_by_pidfd(pidfd_.get(), number, 0);
+    if (result == 0 || (errno != ENOSYS && errno != EPERM)) {
+      return result;
+    }
+    siginfo_t info{};
+    const int unreaped = WEXITED | WNOHANG | WNOWAIT;
+    return syscall(SYS_waitid, wait_by_pidfd, pidfd_.get(), &info, unreaped, nullptr) == 0
+               ? ::kill(pid_, number)
+               : result;
+  }
+
   pid_t pid_;
   unique_handle pidfd_;
   std::optional<exit_report> report_;
-  // Before Linux 6.9 a group can only be signalled by number, which is ours while its leader is
-  // unreaped.
+  // A session, and before Linux 6.9 a group, is known by its number only, which is ours while its
+  // leader is unreaped.
   bool hold_leader_;
 };
 
@@ -189,13 +218,18 @@ std::unique_ptr<child> make_pidfd_child(pid_t pid, unique_handle pidfd, scope ow
 
 std::unique_ptr<child> adopt_child(pid_t pid, scope own) {
   unique_handle pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-  if (pidfd) {
-    return make_pidfd_child(pid, std::move(pidfd), own);
-  }
-  if (errno == ESRCH) {
+  const int error = errno;
+  if (!pidfd && error == ESRCH) {
     return std::make_unique<gone_child>(pid);
   }
   try {
+    if (pidfd && can_wait_by_pidfd(pidfd.get())) {
+      return make_pidfd_child(pid, std::move(pidfd), own);
+    }
+    // Want of a descriptor or of memory is no sign that there are no pidfds.
+    if (!pidfd && error != ENOSYS && error != EPERM && error != EINVAL) {
+      throw spawn_error(error_code(error, std::system_category()), spawn_step::fork, {});
+    }
     return make_watched_child(pid, own);
   } catch (...) {
     ::kill(pid, SIGKILL);

@@ -6,11 +6,13 @@
 
 #include "sigchld_watch.hpp"
 
+#include "../platform.hpp"
+
 #include "scope.hpp"
 #include "usage.hpp"
 
 #include <asio/io_context.hpp>
-#include <asio/signal_set.hpp>
+#include <asio/posix/stream_descriptor.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <cerrno>
@@ -26,6 +28,22 @@
 
 namespace subproc::detail {
 namespace {
+
+// The program's own disposition, and how its signals are heard here.
+struct sigaction earlier;
+int bell = -1;
+
+void on_sigchld(int number, siginfo_t* info, void* context) {
+  const int error = errno;
+  const char byte = 0;
+  [[maybe_unused]] const ssize_t n = ::write(bell, &byte, 1); // full is as good
+  errno = error;
+  if ((earlier.sa_flags & SA_SIGINFO) != 0) {
+    earlier.sa_sigaction(number, info, context);
+  } else if (earlier.sa_handler != SIG_DFL && earlier.sa_handler != SIG_IGN) {
+    earlier.sa_handler(number);
+  }
+}
 
 class sigchld_watch {
 public:
@@ -56,24 +74,39 @@ public:
   }
 
 private:
-  sigchld_watch() : signals_(context_, SIGCHLD), timer_(context_) {
-    wait();
+  sigchld_watch() : heard_(context_), timer_(context_) {
+    listen();
     sweep_later();
-    std::thread([this] {
-      sigset_t all_but_this;
-      sigfillset(&all_but_this);
-      sigdelset(&all_but_this, SIGCHLD);
-      pthread_sigmask(SIG_SETMASK, &all_but_this, nullptr);
-      context_.run();
-    }).detach();
+    start_background_thread([this] { context_.run(); });
+  }
+
+  // A program that ignores SIGCHLD, so that its children vanish by themselves, goes on doing so.
+  void listen() {
+    ::sigaction(SIGCHLD, nullptr, &earlier);
+    const bool has_handler = (earlier.sa_flags & SA_SIGINFO) != 0 || earlier.sa_handler != SIG_DFL;
+    const bool ignored = (earlier.sa_flags & SA_SIGINFO) == 0 && earlier.sa_handler == SIG_IGN;
+    int ends[2];
+    if (ignored || (earlier.sa_flags & SA_NOCLDWAIT) != 0 ||
+        ::pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
+      return; // the sweep sees the ends
+    }
+    heard_.assign(ends[0]);
+    bell = ends[1];
+    wait();
+    struct sigaction ours = earlier;
+    ours.sa_sigaction = on_sigchld;
+    ours.sa_flags = has_handler ? (earlier.sa_flags & ~SA_RESETHAND) | SA_SIGINFO
+                                : SA_SIGINFO | SA_RESTART | SA_NOCLDSTOP;
+    ::sigaction(SIGCHLD, &ours, nullptr);
   }
 
   void wait() {
-    signals_.async_wait([this](error_code ec, int) {
-      if (!ec) {
-        wait(); // before the sweep: a child that ends meanwhile is announced again
-        sweep();
+    heard_.async_wait(asio::posix::stream_descriptor::wait_read, [this](error_code) {
+      char bytes[256];
+      while (::read(heard_.native_handle(), bytes, sizeof bytes) > 0) {
       }
+      sweep(); // a child that ends meanwhile rings again
+      wait();
     });
   }
 
@@ -99,7 +132,7 @@ private:
   std::mutex mutex_;
   std::map<pid_t, unique_handle> children_;
   asio::io_context context_;
-  asio::signal_set signals_;
+  asio::posix::stream_descriptor heard_;
   asio::steady_timer timer_;
 };
 
@@ -133,7 +166,8 @@ public:
       result = syscall(SYS_waitid, P_PID, pid_, &info, options, &usage);
     } while (result < 0 && errno == EINTR);
     if (result < 0) {
-      report_.emplace(); // taken by somebody else, or SIGCHLD is ignored
+      report_.emplace();    // taken by somebody else, or SIGCHLD is ignored
+      hold_leader_ = false; // the number may be another's from now on
     } else if (info.si_pid != 0) {
       report_ = exit_report{status_from(info.si_code, info.si_status), usage_from(usage)};
     }
@@ -160,11 +194,11 @@ public:
   }
 
   bool scope_empty(scope target) noexcept override {
-    return try_wait() && (target == scope::process || detail::scope_members(target, pid_).empty());
+    return try_wait() && (target == scope::process || scope_members(target).empty());
   }
 
   std::vector<int> scope_members(scope target) override {
-    return detail::scope_members(target, pid_);
+    return report_ && !hold_leader_ ? std::vector<int>() : detail::scope_members(target, pid_);
   }
 
   unique_handle release() noexcept override {
@@ -183,7 +217,13 @@ private:
 } // namespace
 
 std::unique_ptr<child> make_watched_child(pid_t pid, scope own) {
-  return std::make_unique<watched_child>(pid, own);
+  try {
+    return std::make_unique<watched_child>(pid, own);
+  } catch (const spawn_error&) {
+    throw;
+  } catch (const std::system_error& error) { // no thread or no loop for the watch
+    throw spawn_error(error.code(), spawn_step::fork, {});
+  }
 }
 
 } // namespace subproc::detail

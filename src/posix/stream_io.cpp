@@ -131,8 +131,10 @@ bool wait_ready(std::span<wait_entry> entries, steady_clock::time_point until) {
   for (;;) {
     int timeout = -1;
     if (until != steady_clock::time_point::max()) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - steady_clock::now());
-      timeout = static_cast<int>(std::clamp<long long>(left.count(), 0, INT_MAX));
+      // Far in the past the difference would overflow.
+      const auto now = steady_clock::now();
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(std::max(until, now) - now);
+      timeout = static_cast<int>(std::min<long long>(left.count(), INT_MAX));
     }
     const int n = ::poll(polled.data(), static_cast<nfds_t>(polled.size()), timeout);
     if (n < 0 && errno != EINTR) {

@@ -2,6 +2,7 @@
 #include <subproc/run.hpp>
 
 #include "children.hpp"
+#include "own_process.hpp"
 
 #include <asio/bind_executor.hpp>
 #include <asio/io_context.hpp>
@@ -12,7 +13,6 @@
 
 #include <array>
 #include <chrono>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -312,30 +312,18 @@ TEST_SUITE("drop") {
   }
 
   TEST_CASE("drop: processes and contexts that die as statics, in each order, are safe [T34]") {
-    const char* const part = std::getenv("SUBPROC_PART");
-    if (!part) {
+    const std::string order = own_part();
+    if (order.empty()) {
       const leak_check leaks;
       const watchdog guard;
-      for (const std::string order : {"process first", "context first", "context, pending"}) {
-        CAPTURE(order);
+      for (const std::string each : {"process first", "context first", "context, pending"}) {
         test_pipe alive; // held by the child of the part
-        process program(asio::system_executor(),
-                        command(std::filesystem::read_symlink("/proc/self/exe"),
-                                "--test-case=drop: processes and contexts that die as statics*",
-                                "--no-colors")
-                            .env(environment::inherit().set("SUBPROC_PART", order))
-                            .map_fds({{9, alive.write_end.get()}})
-                            .out(piped)
-                            .err(merge));
+        check_part(run(this_case(each).map_fds({{9, alive.write_end.get()}})));
         alive.write_end.reset();
-        const communicate_result done = program.communicate();
-        CHECK_MESSAGE(done.status.success(), done.status, '\n', done.out);
-        CHECK_MESSAGE(done.out.find("1 passed") != std::string::npos, done.out);
         CHECK(line_of(alive.read_end.get()).empty());
       }
       return;
     }
-    const std::string order = part;
     const command cmd = forever().map_fds({{9, 9}});
     if (order == "process first") {
       static asio::io_context context;

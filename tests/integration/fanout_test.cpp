@@ -6,10 +6,12 @@
 #include <asio/io_context.hpp>
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -97,6 +99,37 @@ TEST_SUITE("fanout") {
       expected += std::to_string(i) + '\n';
     }
     CHECK(run(command(SUBPROC_FANOUT, "-0", "-k", "echo").input(items).out(piped)).out == expected);
+  }
+
+  TEST_CASE("fanout: the first SIGINT lets jobs clean up, the second kills") {
+    const leak_check leaks;
+    const std::string fifo =
+        (std::filesystem::temp_directory_path() / ("subproc-fanout-" + std::to_string(::getpid())))
+            .string();
+    REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+    asio::io_context context;
+    const auto started = [&](const char* on_term) {
+      const std::string script =
+          std::string("trap '") + on_term + "' TERM; : > \"$0\"; while :; do sleep 0.1; done";
+      process child(context, fanout("--grace", "600", "sh", "-c", script, ":::", fifo));
+      // Opening waits for the job, whose trap is set by then.
+      unique_handle ready(::open(fifo.c_str(), O_RDONLY | O_CLOEXEC));
+      return child;
+    };
+
+    process polite = started("echo cleaned up; exit 0");
+    polite.send_signal(SIGINT);
+    const communicate_result result = polite.communicate();
+    CHECK(result.out == "cleaned up\n");
+    CHECK(result.err.find("interrupted") != std::string::npos);
+    CHECK(result.status.exit_code() == 130);
+
+    process hard = started(": > \"$0\""); // lives on, and tells that SIGTERM came
+    hard.send_signal(SIGINT);
+    const unique_handle told(::open(fifo.c_str(), O_RDONLY | O_CLOEXEC));
+    hard.send_signal(SIGINT);
+    CHECK(hard.wait().exit_code() == 130);
+    ::unlink(fifo.c_str());
   }
 
 } // TEST_SUITE

@@ -5,6 +5,7 @@
 #include <subproc/run.hpp>
 
 #include "children.hpp"
+#include "own_process.hpp"
 
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
@@ -48,42 +49,20 @@ using namespace subproc::test;
 namespace {
 
 constexpr std::array launchers{launcher_kind::none, launcher_kind::vfork, launcher_kind::fork};
-constexpr int left_out = 77;
 constexpr int nobody_here = 54321; // a user and a group that own nothing
 
 command nothing() { return command(SUBPROC_HELPERS_DIR "/nothing"); }
 
-bool is_part() { return std::getenv("SUBPROC_PART") != nullptr; }
-
-// The current case again, for a program of its own in which is_part() holds.
-command this_case() {
-  std::string name = doctest::getContextOptions()->currentTest->m_name;
-  std::replace(name.begin(), name.end(), ',', '?'); // a comma separates filters
-  return command(std::filesystem::read_symlink("/proc/self/exe"), "--test-case=" + name,
-                 "--no-colors")
-      .env(environment::inherit().set("SUBPROC_PART", "1"))
-      .out(piped)
-      .err(merge)
-      .timeout(40s);
-}
-
-// Runs it; empty when it had to be left out.
-std::string run_part(const command& part) {
-  completed_process done;
+// What a part wrote; empty when it had to be left out.
+std::string output_of(const command& part) {
   try {
-    done = run(part);
+    const completed_process done = run(part);
+    return check_part(done) ? done.out : std::string();
   } catch (const spawn_error& error) {
     REQUIRE(error.code() == std::errc::permission_denied);
     MESSAGE("left out: this program cannot be read by others");
     return {};
   }
-  if (done.status.exit_code() == left_out) {
-    MESSAGE("left out: not allowed here");
-    return {};
-  }
-  CHECK_MESSAGE(done.status.success(), done.status, '\n', done.out);
-  CHECK_MESSAGE(done.out.find("1 passed") != std::string::npos, done.out);
-  return done.out;
 }
 
 // In a part, as a user without rights: the caller if it is one already.
@@ -331,9 +310,9 @@ TEST_SUITE("spawn") {
 
   TEST_CASE("spawn: whichever step fails, the child never goes on in the caller's code [T2]") {
     constexpr int steps_that_fail = 9;
-    if (!is_part()) {
+    if (own_part().empty()) {
       const leak_check leaks;
-      const std::string out = run_part(this_case());
+      const std::string out = output_of(this_case("1"));
       const std::vector<std::string> going_on = lines_with(out, "going on in");
       CHECK_MESSAGE((out.empty() || going_on.size() == steps_that_fail * launchers.size()), out);
       CHECK_MESSAGE(std::count(going_on.begin(), going_on.end(), going_on.front()) ==
@@ -372,9 +351,9 @@ TEST_SUITE("spawn") {
   }
 
   TEST_CASE("spawn: a failed exec writes nothing of the caller's twice [T3]") {
-    if (!is_part()) {
+    if (own_part().empty()) {
       const leak_check leaks;
-      const std::string out = run_part(this_case());
+      const std::string out = output_of(this_case("1"));
       CHECK_MESSAGE(lines_with(out, "still in the buffer").size() == 1, out);
       CHECK_MESSAGE(lines_with(out, "at exit in").size() == 1, out);
       CHECK_MESSAGE(lines_with(out, "static object ends").size() == 1, out);
@@ -444,9 +423,9 @@ TEST_SUITE("spawn") {
   }
 
   TEST_CASE("spawn: no room for a process is an error that says so, and leaves nothing [T18]") {
-    if (!is_part()) {
+    if (own_part().empty()) {
       const leak_check leaks;
-      run_part(as_ordinary_user(this_case()));
+      output_of(as_ordinary_user(this_case("1")));
       return;
     }
     const leak_check leaks;
@@ -509,9 +488,9 @@ TEST_SUITE("spawn") {
   }
 
   TEST_CASE("spawn: users and groups that are not allowed are refused at their step [T19]") {
-    if (!is_part()) {
+    if (own_part().empty()) {
       const leak_check leaks;
-      run_part(as_ordinary_user(this_case()));
+      output_of(as_ordinary_user(this_case("1")));
       return;
     }
     const leak_check leaks;
