@@ -292,9 +292,8 @@ void process_core::async_wait(std::optional<duration> limit, asio::cancellation_
     handler.complete(make_error_code(errc::no_child), {});
     return;
   }
-  if (reap()) {
+  if (report_) {
     handler.complete({}, report_->status);
-    pump();
     return;
   }
   const std::uint64_t id = ++last_id_;

@@ -95,8 +95,11 @@ private:
     wait();
     struct sigaction ours = earlier;
     ours.sa_sigaction = on_sigchld;
-    ours.sa_flags = has_handler ? (earlier.sa_flags & ~SA_RESETHAND) | SA_SIGINFO
-                                : SA_SIGINFO | SA_RESTART | SA_NOCLDSTOP;
+    if (!has_handler) {
+      ours.sa_flags = SA_RESTART | SA_NOCLDSTOP;
+    }
+    ours.sa_flags |= SA_SIGINFO;
+    ours.sa_flags &= ~static_cast<int>(SA_RESETHAND);
     ::sigaction(SIGCHLD, &ours, nullptr);
   }
 

@@ -325,11 +325,11 @@ TEST_SUITE("bad_input") {
         {command("true").pre_exec({nullptr}), "pre_exec", "null"},
     };
     const std::size_t threads = thread_count();
-    for (const auto& [cmd, option, words] : table) {
-      CAPTURE(words);
-      check_bad_start({cmd, std::errc::invalid_argument, spawn_step::arguments, option});
-      const std::string what = spawn_error_of([&, &what_cmd = cmd] { run(what_cmd); }).what();
-      CHECK_MESSAGE(what.find(words) != std::string::npos, what);
+    for (const wrong& each : table) {
+      CAPTURE(each.words);
+      check_bad_start({each.cmd, std::errc::invalid_argument, spawn_step::arguments, each.option});
+      const std::string what = spawn_error_of([&] { run(each.cmd); }).what();
+      CHECK_MESSAGE(what.find(each.words) != std::string::npos, what);
     }
     CHECK(thread_count() <= threads + std::thread::hardware_concurrency()); // launcher threads
   }
