@@ -36,13 +36,13 @@ steady_clock::time_point communicate_until(const process_core& core,
 
 } // namespace
 
-core_ptr start(const asio::any_io_executor& executor, command cmd) {
+core_ptr start(const asio::any_io_executor& executor, command&& cmd) {
   auto core = std::make_shared<process_core>(executor, std::move(cmd));
   core->launch();
   return core;
 }
 
-void async_start(const asio::any_io_executor& executor, command cmd, asio::cancellation_slot slot,
+void async_start(const asio::any_io_executor& executor, command&& cmd, asio::cancellation_slot slot,
                  spawn_handler handler) {
   std::make_shared<process_core>(executor, std::move(cmd))->async_launch(slot, std::move(handler));
 }

@@ -14,11 +14,11 @@
 
 namespace subproc::detail {
 
-process_core::process_core(asio::any_io_executor executor, command cmd)
+process_core::process_core(asio::any_io_executor executor, command&& cmd)
     : executor_(std::move(executor)), command_(std::move(cmd)), scope_(scope_of(command_)) {
   if (executor_) {
     service_ = &process_service::of(executor_);
-    service_->add(this);
+    service_->add(*this);
   }
 }
 
@@ -59,7 +59,7 @@ void process_core::async_launch(asio::cancellation_slot slot, spawn_handler hand
     } else {
       start();
     }
-    self->launched(std::move(error), std::move(started), before);
+    launched(std::move(self), std::move(error), std::move(started), before);
   });
 }
 
@@ -70,20 +70,25 @@ bool process_core::begin_launch() noexcept {
   return launching_;
 }
 
-void process_core::launched(std::exception_ptr error, launched_child started,
+// The handler gets the last reference of this thread: what it closes is closed when it returns.
+void process_core::launched(core_ptr self, std::exception_ptr error, launched_child started,
                             steady_clock::time_point before) noexcept {
-  lock held(mutex_);
-  if (!spawn_handler_) {
-    held.unlock();
-    abandon_child(std::move(started.child), drop_policy::kill, scope_);
+  spawn_handler handler;
+  {
+    const lock held(self->mutex_);
+    handler = std::move(self->spawn_handler_);
+    if (handler && !error) {
+      self->attach(std::move(started), before);
+    }
+  }
+  if (!handler) {
+    abandon_child(std::move(started.child), drop_policy::kill, self->scope_);
     return;
   }
-  core_ptr self;
-  if (!error) {
-    attach(std::move(started), before);
-    self = shared_from_this();
+  if (error) {
+    self.reset();
   }
-  std::exchange(spawn_handler_, {}).complete(std::move(error), std::move(self));
+  handler.complete(std::move(error), std::move(self));
 }
 
 void process_core::attach(launched_child started, steady_clock::time_point before) {
@@ -104,7 +109,7 @@ void process_core::disconnect() noexcept {
     close_end(pipe);
   }
   if (service_) {
-    std::exchange(service_, nullptr)->remove(this);
+    std::exchange(service_, nullptr)->remove(*this);
   }
 }
 

@@ -31,7 +31,7 @@ inline stop_step kill_step() { return {kill_signal, std::chrono::seconds(5)}; }
 /// an earlier generation was cancelled and is ignored.
 class process_core : public std::enable_shared_from_this<process_core> {
 public:
-  process_core(asio::any_io_executor executor, command cmd);
+  process_core(asio::any_io_executor executor, command&& cmd);
   ~process_core();
 
   /// Starts the child here and now. Throws spawn_error.
@@ -87,6 +87,8 @@ public:
   void close_stream(stream_id stream) noexcept;
   void cancel_stream(stream_id stream) noexcept;
 
+  service_link link; ///< the service's own
+
 private:
   using lock = std::unique_lock<std::mutex>;
 
@@ -135,8 +137,8 @@ private:
 
   void attach(launched_child started, steady_clock::time_point before);
   bool begin_launch() noexcept;
-  void launched(std::exception_ptr error, launched_child started,
-                steady_clock::time_point before) noexcept;
+  static void launched(core_ptr self, std::exception_ptr error, launched_child started,
+                       steady_clock::time_point before) noexcept;
   void disconnect() noexcept;
 
   // All below are called with the mutex held, but for the handlers of wake-ups.

@@ -2,6 +2,7 @@
 
 #include "process_core.hpp"
 
+#include <utility>
 #include <vector>
 
 namespace subproc::detail {
@@ -15,26 +16,38 @@ process_service& process_service::of(const asio::any_io_executor& executor) {
   return asio::use_service<process_service>(asio::query(executor, asio::execution::context));
 }
 
-void process_service::add(process_core* core) {
+void process_service::add(process_core& core) noexcept {
   const std::lock_guard lock(mutex_);
-  cores_.insert(core);
+  if (first_) {
+    first_->link.previous = &core;
+  }
+  core.link.next = std::exchange(first_, &core);
 }
 
-void process_service::remove(process_core* core) noexcept {
+void process_service::remove(process_core& core) noexcept {
   const std::lock_guard lock(mutex_);
-  cores_.erase(core);
+  auto [previous, next] = std::exchange(core.link, {});
+  if (previous) {
+    previous->link.next = next;
+  } else if (first_ == &core) { // else it was taken out by shutdown
+    first_ = next;
+  }
+  if (next) {
+    next->link.previous = previous;
+  }
 }
 
 void process_service::shutdown() noexcept {
   std::vector<std::shared_ptr<process_core>> living;
   {
     const std::lock_guard lock(mutex_);
-    for (process_core* core : cores_) {
-      if (auto alive = core->weak_from_this().lock()) {
+    while (first_) {
+      process_core& core = *std::exchange(first_, first_->link.next);
+      core.link = {};
+      if (auto alive = core.weak_from_this().lock()) {
         living.push_back(std::move(alive));
       }
     }
-    cores_.clear();
   }
   for (const auto& core : living) {
     core->abandon_loop();

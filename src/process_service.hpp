@@ -4,11 +4,16 @@
 
 #include <memory>
 #include <mutex>
-#include <unordered_set>
 
 namespace subproc::detail {
 
 class process_core;
+
+/// The place of a core among those of its context.
+struct service_link {
+  process_core* previous = nullptr;
+  process_core* next = nullptr;
+};
 
 /// What the processes of one execution context share: the context tells them when it goes away, so
 /// that a process object may outlive its io_context.
@@ -21,14 +26,14 @@ public:
 
   static process_service& of(const asio::any_io_executor& executor);
 
-  void add(process_core* core);
-  void remove(process_core* core) noexcept;
+  void add(process_core& core) noexcept;
+  void remove(process_core& core) noexcept;
 
 private:
   void shutdown() noexcept override;
 
   std::mutex mutex_;
-  std::unordered_set<process_core*> cores_;
+  process_core* first_ = nullptr;
 };
 
 } // namespace subproc::detail

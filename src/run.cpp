@@ -9,9 +9,9 @@ namespace subproc {
 namespace detail {
 namespace {
 
-completed_process run_blocking(command cmd, run_kind kind) {
-  const auto core =
-      std::make_shared<process_core>(asio::any_io_executor(), prepare(std::move(cmd), kind));
+completed_process run_blocking(command&& cmd, run_kind kind) {
+  prepare(cmd, kind);
+  const auto core = std::make_shared<process_core>(asio::any_io_executor(), std::move(cmd));
   core->launch();
   const error_code ec = core->run(run_deadline(*core));
   completed_process result = core->take_result();
@@ -23,7 +23,7 @@ completed_process run_blocking(command cmd, run_kind kind) {
 
 } // namespace
 
-void async_run(const asio::any_io_executor& executor, command cmd, run_kind kind,
+void async_run(const asio::any_io_executor& executor, command&& cmd, run_kind kind,
                asio::cancellation_slot slot, run_handler handler) {
   std::make_shared<run_operation>(executor, kind, std::move(handler))->start(std::move(cmd), slot);
 }
@@ -31,15 +31,15 @@ void async_run(const asio::any_io_executor& executor, command cmd, run_kind kind
 } // namespace detail
 
 completed_process run(const command& cmd) {
-  return detail::run_blocking(cmd, detail::run_kind::run);
+  return detail::run_blocking(command(cmd), detail::run_kind::run);
 }
 
 exit_status call(const command& cmd) {
-  return detail::run_blocking(cmd, detail::run_kind::call).status;
+  return detail::run_blocking(command(cmd), detail::run_kind::call).status;
 }
 
 exit_status check_call(const command& cmd) {
-  return detail::run_blocking(cmd, detail::run_kind::check_call).status;
+  return detail::run_blocking(command(cmd), detail::run_kind::check_call).status;
 }
 
 std::string check_output(command cmd) {

@@ -17,7 +17,7 @@ bool checks(const command& cmd, run_kind kind) {
 
 } // namespace
 
-command prepare(command cmd, run_kind kind) {
+void prepare(command& cmd, run_kind kind) {
   if (kind == run_kind::check_output) {
     if (cmd.out() || cmd.captures_output()) {
       refuse("out", "check_output captures stdout itself");
@@ -30,7 +30,6 @@ command prepare(command cmd, run_kind kind) {
   if (kind == run_kind::call || kind == run_kind::check_call) {
     cmd.limit(0, overflow::head); // drained, not kept
   }
-  return cmd;
 }
 
 steady_clock::time_point run_deadline(const process_core& core) {
@@ -69,9 +68,10 @@ run_operation::run_operation(const asio::any_io_executor& executor, run_kind kin
                              run_handler handler)
     : executor_(executor), kind_(kind), handler_(std::move(handler)) {}
 
-void run_operation::start(command cmd, asio::cancellation_slot slot) {
+void run_operation::start(command&& cmd, asio::cancellation_slot slot) {
   try {
-    core_ = std::make_shared<process_core>(executor_, prepare(std::move(cmd), kind_));
+    prepare(cmd, kind_);
+    core_ = std::make_shared<process_core>(executor_, std::move(cmd));
   } catch (...) {
     handler_.complete(std::current_exception(), {});
     return;

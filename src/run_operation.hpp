@@ -10,7 +10,7 @@
 namespace subproc::detail {
 
 /// Refuses what a member of the run family does not take, and fills in what it implies.
-command prepare(command cmd, run_kind kind);
+void prepare(command& cmd, run_kind kind);
 
 /// When a run gives up, by its time-out and deadline.
 steady_clock::time_point run_deadline(const process_core& core);
@@ -25,7 +25,7 @@ class run_operation : public std::enable_shared_from_this<run_operation> {
 public:
   run_operation(const asio::any_io_executor& executor, run_kind kind, run_handler handler);
 
-  void start(command cmd, asio::cancellation_slot slot);
+  void start(command&& cmd, asio::cancellation_slot slot);
 
   /// Kills the scope; the handler is called when it is gone.
   void cancel();

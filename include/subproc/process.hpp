@@ -60,7 +60,8 @@ public:
 
   template <detail::execution_context Context>
   basic_process(Context& context, command cmd)
-      : basic_process(executor_type(context.get_executor()), std::move(cmd)) {}
+      : basic_process(context.get_executor(),
+                      detail::start(context.get_executor(), std::move(cmd))) {}
 
   // The executor is copied: asynchronous operations of what is left behind still need one.
   basic_process(basic_process&& other) noexcept : basic_process(other.executor_, other.take()) {}

@@ -31,10 +31,10 @@ using communicate_handler = any_handler<void(error_code, communicate_result)>;
 using stop_handler = any_handler<void(error_code, stop_result)>;
 using io_handler = any_handler<void(error_code, std::size_t)>;
 
-SUBPROC_API core_ptr start(const asio::any_io_executor& executor, command cmd);
-SUBPROC_API void async_start(const asio::any_io_executor& executor, command cmd,
+SUBPROC_API core_ptr start(const asio::any_io_executor& executor, command&& cmd);
+SUBPROC_API void async_start(const asio::any_io_executor& executor, command&& cmd,
                              asio::cancellation_slot slot, spawn_handler handler);
-SUBPROC_API void async_run(const asio::any_io_executor& executor, command cmd, run_kind kind,
+SUBPROC_API void async_run(const asio::any_io_executor& executor, command&& cmd, run_kind kind,
                            asio::cancellation_slot slot, run_handler handler);
 
 /// What a process object that goes away does; null is fine.
