@@ -51,9 +51,9 @@ std::exception_ptr judge(const process_core& core, completed_process& result, er
     result.err.resize(result.err.size() - result.err_dropped);
   }
   if (result.timed_out) {
-    const double seconds = cmd.timeout() ? cmd.timeout()->seconds()
-                                         : duration(*cmd.deadline() - core.started()).seconds();
-    return std::make_exception_ptr(timeout_expired(result, std::max(seconds, 0.0)));
+    const duration limit = cmd.timeout().value_or(
+        std::max(cmd.deadline().value_or(core.started()), core.started()) - core.started());
+    return std::make_exception_ptr(timeout_expired(result, std::max(limit.seconds(), 0.0)));
   }
   if (ec) {
     return std::make_exception_ptr(operation_error(ec, result));

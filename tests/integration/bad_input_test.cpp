@@ -340,6 +340,8 @@ TEST_SUITE("bad_input") {
     }
     const watchdog guard;
     const leak_check leaks;
+    // UBSan looks at each type once, for which it needs descriptors.
+    static_cast<void>(spawn_error_of([] { run(command("/no/such")); }));
     constexpr int enough = 7; // three pipes and a pidfd
     // pidfd_open without a descriptor is no reason to take the watch of SIGCHLD instead.
     struct sigaction before {};
