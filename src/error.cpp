@@ -103,6 +103,9 @@ std::string number_text(double value) {
   return std::string(buffer, end.ptr);
 }
 
+// Asio's messages have a full stop already, those of the system have none.
+std::string sentence(std::string text) { return text.ends_with('.') ? text : text + '.'; }
+
 } // namespace
 
 const std::error_category& error_category() noexcept {
@@ -174,7 +177,8 @@ timeout_expired::timeout_expired(completed_process result, double seconds)
       seconds_(seconds) {}
 
 operation_error::operation_error(error_code ec, completed_process result)
-    : subprocess_error{command_text(result) + "failed: " + ec.message() + ".", std::move(result)},
+    : subprocess_error{command_text(result) + "failed: " + sentence(ec.message()),
+                       std::move(result)},
       code_(ec) {}
 
 } // namespace subproc

@@ -164,6 +164,9 @@ TEST_SUITE("error") {
     const operation_error error(errc::output_limit, finished("yes", exit_status::from_signal(9)));
     CHECK(error.code() == errc::output_limit);
     CHECK(std::string(error.what()).starts_with("Command 'yes' failed: The child wrote more"));
+    // Asio's words end with a full stop of their own.
+    const operation_error cancelled(asio::error::operation_aborted, finished("yes", {}));
+    CHECK(std::string(cancelled.what()) == "Command 'yes' failed: Operation aborted.");
   }
 
   TEST_CASE("error: the result arrives whole, also in copies and by the base") {
