@@ -52,6 +52,12 @@ std::optional<std::string> value(std::string_view name, std::string_view item,
   return std::nullopt;
 }
 
+// A NUL byte cannot be quoted. It is left to the start of the job, which refuses it: one bad item
+// fails alone.
+std::string quoted(std::string_view text) {
+  return text.find('\0') == text.npos ? subproc::quote(text) : std::string(text);
+}
+
 } // namespace
 
 item_template::item_template(std::vector<std::string> words, bool shell)
@@ -73,7 +79,7 @@ std::string item_template::fill(std::string_view word, std::string_view item,
     word.remove_prefix(open);
     const std::string_view name = word.substr(0, word.find('}') + 1); // npos + 1: empty
     if (const auto text = value(name, item, number)) {
-      filled += shell_ && name != "{#}" ? subproc::quote(*text) : *text;
+      filled += shell_ && name != "{#}" ? quoted(*text) : *text;
       word.remove_prefix(name.size());
     } else {
       filled += '{';
@@ -89,7 +95,7 @@ subproc::command item_template::make(std::string_view item, std::uint64_t number
     argv.push_back(fill(word, item, number));
   }
   if (append_) {
-    argv.push_back(shell_ ? subproc::quote(item) : std::string(item));
+    argv.push_back(shell_ ? quoted(item) : std::string(item));
   }
   if (!shell_) {
     return argv;

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <string>
 #include <system_error>
 
 namespace fanout {
@@ -21,11 +23,13 @@ void joblog::add(const subproc::pool_result& job) {
   const subproc::completed_process& done = job.process;
   const double start = std::chrono::duration<double>(done.start_time.time_since_epoch()).count();
   const double seconds = std::chrono::duration<double>(done.elapsed).count();
-  // GNU parallel's own -1 for a job without an exit code: killed, timed out or not started.
-  const std::string line =
-      fmt::format("{}\t:\t{:.3f}\t{:10.3f}\t0\t{}\t{}\t{}\t{}\n", job.sequence, start, seconds,
-                  done.out.size(), done.status.exit_code().value_or(-1),
-                  done.status.signal().value_or(0), subproc::to_string(done.cmd));
+  // A newline is written as NUL, as GNU parallel does: one line a job.
+  std::string command = subproc::to_string(done.cmd);
+  std::ranges::replace(command, '\n', '\0');
+  // -1 without an exit code: killed, timed out or not started. (GNU parallel: 0, -1 and 127.)
+  const std::string line = fmt::format(
+      "{}\t:\t{:.3f}\t{:10.3f}\t0\t{}\t{}\t{}\t{}\n", job.sequence, start, seconds, done.out.size(),
+      done.status.exit_code().value_or(-1), done.status.signal().value_or(0), command);
   if (std::fwrite(line.data(), 1, line.size(), file_.get()) != line.size() ||
       std::fflush(file_.get()) != 0) {
     throw std::system_error(errno, std::system_category(), "joblog '" + path_ + "'");
