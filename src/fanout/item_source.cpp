@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include <poll.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -61,14 +62,21 @@ void item_source::read(std::shared_ptr<queue> to, int descriptor, char separator
     if (n < 0 && errno == EINTR) {
       continue;
     }
+    if (n < 0 && errno == EAGAIN) { // somebody who shares it has made it non-blocking
+      pollfd more_of_it{descriptor, POLLIN, 0};
+      ::poll(&more_of_it, 1, -1);
+      continue;
+    }
     if (n <= 0) {
       failure = n < 0 ? errno : 0;
       break;
     }
     std::size_t from = 0;
+    std::size_t unseen = rest.size(); // a long item is not searched again with each read
     rest.append(buffer, static_cast<std::size_t>(n));
-    for (std::size_t end; (end = rest.find(separator, from)) != rest.npos; from = end + 1) {
+    for (std::size_t end; (end = rest.find(separator, unseen)) != rest.npos;) {
       put(rest.substr(from, end - from));
+      from = unseen = end + 1;
     }
     rest.erase(0, from);
   }

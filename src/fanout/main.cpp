@@ -7,6 +7,7 @@
 #include <subproc/error.hpp>
 #include <subproc/pool.hpp>
 
+#include <asio/error.hpp>
 #include <asio/io_context.hpp>
 #include <asio/signal_set.hpp>
 #include <asio/steady_timer.hpp>
@@ -21,7 +22,10 @@
 #include <string>
 #include <utility>
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace fanout {
@@ -35,26 +39,64 @@ struct output_closed {};
 void write_all(int descriptor, std::string_view text) {
   while (!text.empty()) {
     const ssize_t n = ::write(descriptor, text.data(), text.size());
-    if (n < 0 && errno == EINTR) {
-      continue;
-    }
-    if (n < 0 && errno == EPIPE) {
+    if (n >= 0) {
+      text.remove_prefix(static_cast<std::size_t>(n));
+    } else if (errno == EAGAIN) { // somebody who shares the pipe or terminal wants it so
+      pollfd room{descriptor, POLLOUT, 0};
+      ::poll(&room, 1, -1);
+    } else if (errno == EPIPE && descriptor == 1) {
       throw output_closed();
-    }
-    if (n < 0) {
+    } else if (errno != EINTR) {
       throw std::system_error(errno, std::system_category(), "cannot write output");
     }
-    text.remove_prefix(static_cast<std::size_t>(n));
   }
+}
+
+/// Words of fanout's own, which change no exit code when nobody can read them.
+void tell(std::string_view text) noexcept {
+  try {
+    write_all(2, text);
+  } catch (const std::exception&) {
+  }
+}
+
+/// A file of fanout's own in the place of a closed stdin or stdout would be read as items or be
+/// written to. What is opened here fails as the closed one does; closed stderr wants no words.
+void fill_standard_descriptors() {
+  constexpr int modes[] = {O_WRONLY, O_RDONLY, O_RDWR};
+  for (int descriptor = 0; descriptor < 3; ++descriptor) {
+    if (::fcntl(descriptor, F_GETFD) < 0) {
+      ::open("/dev/null", modes[descriptor]);
+    }
+  }
+}
+
+/// As many of the jobs as there are descriptors for: each holds two pipes and a pidfd, and one
+/// more while it starts. Without, jobs would fail that only had to wait.
+std::size_t affordable(std::size_t jobs) {
+  constexpr rlim_t own = 16;
+  constexpr rlim_t each = 4;
+  rlimit open_files{};
+  if (::getrlimit(RLIMIT_NOFILE, &open_files) != 0 || open_files.rlim_cur == RLIM_INFINITY) {
+    return jobs;
+  }
+  const rlim_t free = std::max(open_files.rlim_cur, own + each) - own;
+  return static_cast<std::size_t>(std::min<rlim_t>(jobs, free / each));
 }
 
 /// The jobs of one call, from the items to the exit code.
 class session {
 public:
   explicit session(options chosen)
-      : options_(std::move(chosen)), template_(options_.words, options_.shell),
-        signals_(context_, SIGINT, SIGTERM), ticks_(context_),
-        show_bar_(!options_.quiet && !options_.dry_run && (options_.bar || ::isatty(2) == 1)) {
+      : options_(std::move(chosen)), template_(options_.words, options_.shell), signals_(context_),
+        ticks_(context_), show_bar_(!options_.quiet && !options_.dry_run &&
+                                    (options_.bar || (::isatty(2) == 1 && !typed_items()))) {
+    const std::size_t jobs = affordable(options_.jobs);
+    if (jobs < options_.jobs && !options_.quiet) {
+      tell(fmt::format("fanout: only {} jobs at once: the limit of open files (ulimit -n) is low\n",
+                       jobs));
+    }
+    options_.jobs = jobs;
     if (!options_.joblog.empty() && !options_.dry_run) {
       joblog_.emplace(options_.joblog);
     }
@@ -69,6 +111,13 @@ public:
     source_ = options_.items
                   ? std::make_unique<item_source>(*options_.items)
                   : std::make_unique<item_source>(0, options_.null_separated ? '\0' : '\n', more);
+    // What was ignored at the start stays so: nohup, a script's job in the background.
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
+      struct sigaction before {};
+      if (::sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) {
+        signals_.add(number);
+      }
+    }
     watch_signals();
     tick();
     pool_->async_run([this](std::exception_ptr error, subproc::pool_summary) {
@@ -83,45 +132,61 @@ public:
 
 private:
   subproc::next_command pull(subproc::command& next) {
-    for (;;) {
-      std::string item;
-      switch (source_->next(item)) {
-      case item_source::state::end:
-        return subproc::next_command::end;
-      case item_source::state::later:
-        return subproc::next_command::later;
-      case item_source::state::item:
-        break;
-      }
-      subproc::command cmd = template_.make(item, ++number_);
-      if (options_.dry_run) {
-        write_all(1, to_string(cmd) + '\n');
-        continue;
-      }
-      // A group of its own: a time-out or a stop takes all that the job has started.
-      cmd.in(subproc::null).out(subproc::piped).err(subproc::piped).process_group(0);
-      if (options_.max_output != 0) {
-        cmd.limit(options_.max_output);
-      }
-      if (options_.timeout) {
-        cmd.timeout(std::chrono::duration<double>(*options_.timeout));
-      }
-      next = std::move(cmd);
-      return subproc::next_command::ready;
+    std::string item;
+    switch (source_->next(item)) {
+    case item_source::state::end:
+      return subproc::next_command::end;
+    case item_source::state::later:
+      return subproc::next_command::later;
+    case item_source::state::item:
+      break;
+    }
+    subproc::command cmd = template_.make(item, ++number_);
+    if (options_.dry_run) {
+      write_all(1, to_string(cmd) + '\n');
+      pool_->wake(); // signals have their turn, however long the input
+      return subproc::next_command::later;
+    }
+    // A group of its own: a time-out or a stop takes all that the job has started.
+    cmd.in(subproc::null).out(subproc::piped).err(subproc::piped).process_group(0);
+    if (options_.max_output != 0) {
+      cmd.limit(options_.max_output);
+    }
+    if (options_.timeout) {
+      cmd.timeout(std::chrono::duration<double>(*options_.timeout));
+    }
+    next = std::move(cmd);
+    return subproc::next_command::ready;
+  }
+
+  // A bar would mix with what the user types.
+  bool typed_items() const { return !options_.items && ::isatty(0) == 1; }
+
+  void finished(subproc::pool_result result) {
+    if (reader_left_) {
+      return; // killed because of that, and no news
+    }
+    try {
+      show(std::move(result));
+    } catch (const output_closed&) {
+      reader_left_ = true;
+      throw;
     }
   }
 
-  void finished(subproc::pool_result result) {
+  void show(subproc::pool_result result) {
     ++done_;
     failed_ += result.ok() ? 0 : 1;
-    std::string words = std::move(result.process.err);
+    std::string words;
     if (!result.ok() && !options_.quiet && interrupts_ == 0) {
-      words += fmt::format("fanout: job {}: {}\n", result.sequence, reason(result));
+      words = fmt::format("fanout: job {}: {}\n", result.sequence, reason(result));
     }
-    const bool on_terminal = !words.empty() || (stdout_shows_ && !result.process.out.empty());
+    const bool on_terminal = !words.empty() || !result.process.err.empty() ||
+                             (stdout_shows_ && !result.process.out.empty());
     const bool had_bar = on_terminal && clear_bar();
     write_all(1, result.process.out);
-    write_all(2, words);
+    write_all(2, result.process.err);
+    tell(words);
     if (had_bar) {
       draw_bar();
     }
@@ -140,7 +205,13 @@ private:
       if (error.code() == subproc::errc::output_limit) {
         return to_string(result.process.cmd) + ": killed, it wrote more than --max-output allows";
       }
+      if (error.code() == asio::error::operation_aborted) {
+        return to_string(result.process.cmd) + ": killed, fanout gave up";
+      }
       return error.what();
+    } catch (const subproc::timeout_expired& error) {
+      return fmt::format("{}: killed, it took more than {} s", to_string(result.process.cmd),
+                         error.timeout());
     } catch (const std::exception& error) {
       return error.what();
     }
@@ -152,16 +223,23 @@ private:
       if (ec) {
         return;
       }
-      ++interrupts_;
-      interrupted_by_ = number;
-      if (interrupts_ == 1) {
-        left_at_interrupt_ = pool_->running();
-        pool_->stop(std::chrono::duration<double>(options_.grace));
-      } else {
-        pool_->kill();
+      // A terminal that is closed sends it twice: the kernel, and the shell.
+      if (number != SIGHUP || interrupted_by_ != SIGHUP) {
+        ++interrupts_;
+        interrupted_by_ = number;
+        stop_or_kill();
       }
       watch_signals();
     });
+  }
+
+  void stop_or_kill() {
+    if (interrupts_ == 1) {
+      left_at_interrupt_ = pool_->running();
+      pool_->stop(std::chrono::duration<double>(options_.grace));
+    } else {
+      pool_->kill();
+    }
   }
 
   void tick() {
@@ -181,14 +259,14 @@ private:
     winsize size{};
     const std::size_t width =
         ::ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? std::size_t{size.ws_col} - 1 : 79;
-    write_all(2, "\r\033[K" + progress_line(done_, failed_, source_->total(), elapsed(), width));
+    tell("\r\033[K" + progress_line(done_, failed_, source_->total(), elapsed(), width));
     bar_drawn_ = true;
   }
 
   /// Whether there was one.
   bool clear_bar() {
     if (bar_drawn_) {
-      write_all(2, "\r\033[K");
+      tell("\r\033[K");
     }
     return std::exchange(bar_drawn_, false);
   }
@@ -204,19 +282,19 @@ private:
       } catch (const output_closed&) {
         return 0;
       } catch (const std::exception& error) {
-        write_all(2, fmt::format("fanout: {}\n", error.what()));
+        tell(fmt::format("fanout: {}\n", error.what()));
         return own_error;
       }
     }
     if (interrupts_ != 0) {
-      write_all(2, fmt::format("fanout: interrupted: {} jobs had ended, {} were stopped\n",
-                               done_ - std::min(done_, left_at_interrupt_), left_at_interrupt_));
+      tell(fmt::format("fanout: interrupted: {} jobs had ended, {} were stopped\n",
+                       done_ - std::min(done_, left_at_interrupt_), left_at_interrupt_));
       return 128 + interrupted_by_;
     }
     if (show_bar_) {
-      write_all(2, fmt::format("fanout: {} jobs, {} failed, {:.1f} s, {:.0f} a second\n", done_,
-                               failed_, elapsed().count(),
-                               static_cast<double>(done_) / std::max(elapsed().count(), 1e-9)));
+      tell(fmt::format("fanout: {} jobs, {} failed, {:.1f} s, {:.0f} a second\n", done_, failed_,
+                       elapsed().count(),
+                       static_cast<double>(done_) / std::max(elapsed().count(), 1e-9)));
     }
     return static_cast<int>(std::min<std::size_t>(failed_, 101));
   }
@@ -240,10 +318,12 @@ private:
   int interrupted_by_ = 0;
   std::size_t left_at_interrupt_ = 0;
   bool bar_drawn_ = false;
+  bool reader_left_ = false;
 };
 
 int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
+  fill_standard_descriptors();
   try {
     parsed what = parse(argc, argv);
     return what.ok ? session(std::move(*what.ok)).run() : what.exit_code;

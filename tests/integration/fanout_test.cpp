@@ -3,9 +3,12 @@
 
 #include "children.hpp"
 
+#include <asio/buffer.hpp>
 #include <asio/io_context.hpp>
+#include <asio/read.hpp>
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -59,6 +62,89 @@ TEST_SUITE("fanout") {
     const completed_process unreadable = run(fanout("echo").in(fd(folder.get())));
     CHECK(unreadable.status.exit_code() == 255);
     CHECK(unreadable.err.find("cannot read the items") != std::string::npos);
+  }
+
+  TEST_CASE("fanout: wrong usage starts nothing") {
+    for (const char* jobs : {"-1", "", "x", "99999999999999999999"}) {
+      CAPTURE(jobs);
+      CHECK(run(fanout("-j", jobs, "echo", ":::", "a")).status.exit_code() == 255);
+    }
+    CHECK(run(fanout("--timeout", "nan", "echo", ":::", "a")).status.exit_code() == 255);
+    const completed_process unknown = run(fanout("--no-such", "echo", ":::", "a"));
+    CHECK(unknown.status.exit_code() == 255);
+    CHECK(unknown.err.find("--no-such") != std::string::npos);
+    CHECK(unknown.out.empty());
+  }
+
+  TEST_CASE("fanout: closed standard descriptors are not taken by fanout's own") {
+    const auto exit_code = [](const char* script) {
+      return run(command("sh", "-c", script, SUBPROC_FANOUT).capture_output()).status.exit_code();
+    };
+    CHECK(exit_code("\"$0\" echo ::: a >&-") == 255);
+    CHECK(exit_code("\"$0\" echo <&-") == 255);
+    CHECK(exit_code("\"$0\" sh -c 'echo {} >&2' ::: a 2>&-") == 0);
+  }
+
+  TEST_CASE("fanout: failures count also when nobody reads stderr") {
+    asio::io_context context;
+    process child(context, fanout("false", ":::", "a", "b"));
+    child.err().close();
+    CHECK(child.wait().exit_code() == 2);
+  }
+
+  TEST_CASE("fanout: a stdout that somebody made non-blocking gets everything") {
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    unique_handle from(ends[0]);
+    unique_handle to(ends[1]);
+    asio::io_context context;
+    process child(context, command(SUBPROC_FANOUT, "head", "-c", "10000000", ":::", "/dev/zero")
+                               .in(null)
+                               .out(fd(to.get())));
+    REQUIRE(::fcntl(to.get(), F_SETFL, O_NONBLOCK) == 0); // after the start, which clears it
+    to.reset();
+    std::size_t total = 0;
+    char buffer[4096];
+    for (ssize_t n; (n = ::read(from.get(), buffer, sizeof buffer)) > 0;) {
+      total += static_cast<std::size_t>(n);
+    }
+    CHECK(total == 10000000);
+    CHECK(child.wait().success());
+  }
+
+  TEST_CASE("fanout: more jobs than descriptors wait, they do not fail") {
+    const completed_process done =
+        run(command("sh", "-c", "ulimit -n 20; seq 40 | \"$0\" -j50 echo", SUBPROC_FANOUT)
+                .capture_output());
+    CHECK(done.status.success());
+    CHECK(std::count(done.out.begin(), done.out.end(), '\n') == 40);
+    CHECK(done.err.find("ulimit -n") != std::string::npos);
+  }
+
+  TEST_CASE("fanout: an item with a NUL byte fails alone, also with --shell") {
+    const completed_process done = run(command(SUBPROC_FANOUT, "-k", "--shell", "echo")
+                                           .input(std::string("a\0b\nc\n", 6))
+                                           .capture_output());
+    CHECK(done.out == "c\n");
+    CHECK(done.status.exit_code() == 1);
+  }
+
+  TEST_CASE("fanout: the job log has one line a job") {
+    const std::string log = run(fanout("--joblog", "/dev/stdout", "true", ":::", "two\nlines")).out;
+    CHECK(std::count(log.begin(), log.end(), '\n') == 2);
+    CHECK(log.ends_with(std::string("\ttrue 'two\0lines'\n", 18)));
+  }
+
+  TEST_CASE("fanout: a dry run of an endless input ends at a signal") {
+    asio::io_context context;
+    process child(context, command(SUBPROC_FANOUT, "-0", "--dry-run", "echo")
+                               .in(file("/dev/zero"))
+                               .err(null)
+                               .out(piped));
+    char first;
+    asio::read(child.out(), asio::buffer(&first, 1));
+    child.send_signal(SIGTERM);
+    CHECK(child.communicate().status.exit_code() == 143);
   }
 
   TEST_CASE("fanout: an endless input whose reader has gone ends quietly") {
@@ -129,6 +215,12 @@ TEST_SUITE("fanout") {
     CHECK(result.out == "cleaned up\n");
     CHECK(result.err.find("interrupted") != std::string::npos);
     CHECK(result.status.exit_code() == 130);
+
+    process hung_up = start("echo cleaned up; exit 0"); // its terminal was closed
+    hung_up.send_signal(SIGHUP);
+    const communicate_result after = hung_up.communicate();
+    CHECK(after.out == "cleaned up\n");
+    CHECK(after.status.exit_code() == 129);
 
     process hard = start("echo term >\"$0\""); // and lives on
     hard.send_signal(SIGINT);
