@@ -2,6 +2,7 @@
 #include "item_template.hpp"
 #include "joblog.hpp"
 #include "options.hpp"
+#include "output.hpp"
 #include "progress.hpp"
 
 #include <subproc/error.hpp>
@@ -9,6 +10,7 @@
 
 #include <asio/error.hpp>
 #include <asio/io_context.hpp>
+#include <asio/post.hpp>
 #include <asio/signal_set.hpp>
 #include <asio/steady_timer.hpp>
 #include <fmt/format.h>
@@ -23,7 +25,6 @@
 #include <utility>
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -32,33 +33,6 @@ namespace fanout {
 namespace {
 
 constexpr int own_error = 255;
-
-/// stdout was closed by its reader: an end, not an error.
-struct output_closed {};
-
-void write_all(int descriptor, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(descriptor, text.data(), text.size());
-    if (n >= 0) {
-      text.remove_prefix(static_cast<std::size_t>(n));
-    } else if (errno == EAGAIN) { // somebody who shares the pipe or terminal wants it so
-      pollfd room{descriptor, POLLOUT, 0};
-      ::poll(&room, 1, -1);
-    } else if (errno == EPIPE && descriptor == 1) {
-      throw output_closed();
-    } else if (errno != EINTR) {
-      throw std::system_error(errno, std::system_category(), "cannot write output");
-    }
-  }
-}
-
-/// Words of fanout's own, which change no exit code when nobody can read them.
-void tell(std::string_view text) noexcept {
-  try {
-    write_all(2, text);
-  } catch (const std::exception&) {
-  }
-}
 
 /// A file of fanout's own in the place of a closed stdin or stdout would be read as items or be
 /// written to. What is opened here fails as the closed one does; closed stderr wants no words.
@@ -84,7 +58,8 @@ std::size_t affordable(std::size_t jobs) {
   return static_cast<std::size_t>(std::min<rlim_t>(jobs, free / each));
 }
 
-/// The jobs of one call, from the items to the exit code.
+/// The jobs of one call, from the items to the exit code. Lives as long as the program: its threads
+/// may sit in a read or a write when it ends.
 class session {
 public:
   explicit session(options chosen)
@@ -121,17 +96,25 @@ public:
     watch_signals();
     tick();
     pool_->async_run([this](std::exception_ptr error, subproc::pool_summary) {
-      error_ = std::move(error);
-      signals_.cancel();
+      jobs_ended_ = true;
+      error_ = error_ ? error_ : std::move(error);
       ticks_.cancel();
+      clear_bar();
+      tell(last_words());
+      output_.flush();
+      if (interrupts_ > 1) {
+        give_up_output();
+      }
     });
     context_.run();
-    clear_bar();
     return exit_code();
   }
 
 private:
   subproc::next_command pull(subproc::command& next) {
+    if (output_.full()) {
+      return subproc::next_command::later; // until there is room
+    }
     std::string item;
     switch (source_->next(item)) {
     case item_source::state::end:
@@ -143,7 +126,7 @@ private:
     }
     subproc::command cmd = template_.make(item, ++number_);
     if (options_.dry_run) {
-      write_all(1, to_string(cmd) + '\n');
+      output_.put(1, to_string(cmd) + '\n');
       pool_->wake(); // signals have their turn, however long the input
       return subproc::next_command::later;
     }
@@ -163,36 +146,65 @@ private:
   bool typed_items() const { return !options_.items && ::isatty(0) == 1; }
 
   void finished(subproc::pool_result result) {
-    if (reader_left_) {
+    if (reader_left_ || error_) {
       return; // killed because of that, and no news
     }
-    try {
-      show(std::move(result));
-    } catch (const output_closed&) {
-      reader_left_ = true;
-      throw;
-    }
-  }
-
-  void show(subproc::pool_result result) {
     ++done_;
     failed_ += result.ok() ? 0 : 1;
     std::string words;
     if (!result.ok() && !options_.quiet && interrupts_ == 0) {
       words = fmt::format("fanout: job {}: {}\n", result.sequence, reason(result));
     }
-    const bool on_terminal = !words.empty() || !result.process.err.empty() ||
-                             (stdout_shows_ && !result.process.out.empty());
-    const bool had_bar = on_terminal && clear_bar();
-    write_all(1, result.process.out);
-    write_all(2, result.process.err);
-    tell(words);
-    if (had_bar) {
-      draw_bar();
-    }
     if (joblog_) {
       joblog_->add(result);
     }
+    const bool on_terminal = !words.empty() || !result.process.err.empty() ||
+                             (stdout_shows_ && !result.process.out.empty());
+    const bool had_bar = on_terminal && clear_bar();
+    output_.put(1, std::move(result.process.out));
+    output_.put(2, std::move(result.process.err));
+    tell(std::move(words));
+    if (had_bar) {
+      draw_bar();
+    }
+  }
+
+  /// Words of fanout's own.
+  void tell(std::string text) { output_.put(2, std::move(text), true); }
+
+  void output_failed(int descriptor, int error) {
+    if (descriptor == 1 && error == EPIPE) {
+      reader_left_ = true;
+    } else {
+      error_ = std::make_exception_ptr(
+          std::system_error(error, std::system_category(), "cannot write output"));
+    }
+    if (jobs_ended_) {
+      tell(last_words());
+    }
+    pool_->kill();
+  }
+
+  void output_written() {
+    if (output_.empty()) {
+      signals_.cancel();
+      ticks_.cancel();
+    } else {
+      output_.flush(); // more words have come since
+    }
+  }
+
+  // Whoever interrupts twice does not want to wait for a reader that stalls.
+  void give_up_output() {
+    if (std::exchange(giving_up_, true)) {
+      return;
+    }
+    ticks_.expires_after(std::chrono::seconds(1));
+    ticks_.async_wait([this](subproc::error_code ec) {
+      if (!ec) {
+        context_.stop();
+      }
+    });
   }
 
   static std::string reason(const subproc::pool_result& result) {
@@ -234,8 +246,14 @@ private:
   }
 
   void stop_or_kill() {
-    if (interrupts_ == 1) {
+    if (jobs_ended_) {
+      give_up_output();
+    } else if (interrupts_ == 1) {
       left_at_interrupt_ = pool_->running();
+      if (left_at_interrupt_ != 0 && !options_.quiet) {
+        clear_bar();
+        tell(fmt::format("fanout: stopping {} jobs; once more kills them\n", left_at_interrupt_));
+      }
       pool_->stop(std::chrono::duration<double>(options_.grace));
     } else {
       pool_->kill();
@@ -249,7 +267,9 @@ private:
     ticks_.expires_after(std::chrono::milliseconds(100));
     ticks_.async_wait([this](subproc::error_code ec) {
       if (!ec) {
-        draw_bar();
+        if (output_.empty()) { // else its reader is slow, and many bars would wait
+          draw_bar();
+        }
         tick();
       }
     });
@@ -275,28 +295,38 @@ private:
     return std::chrono::steady_clock::now() - started_;
   }
 
-  int exit_code() {
+  std::string last_words() const {
+    if (reader_left_) {
+      return {};
+    }
     if (error_) {
       try {
         std::rethrow_exception(error_);
-      } catch (const output_closed&) {
-        return 0;
       } catch (const std::exception& error) {
-        tell(fmt::format("fanout: {}\n", error.what()));
-        return own_error;
+        return fmt::format("fanout: {}\n", error.what());
       }
     }
-    if (interrupts_ != 0) {
-      tell(fmt::format("fanout: interrupted: {} jobs had ended, {} were stopped\n",
-                       done_ - std::min(done_, left_at_interrupt_), left_at_interrupt_));
-      return 128 + interrupted_by_;
+    if (interrupts_ != 0 && !options_.quiet) {
+      return fmt::format("fanout: interrupted: {} jobs had ended, {} were stopped\n",
+                         done_ - std::min(done_, left_at_interrupt_), left_at_interrupt_);
     }
-    if (show_bar_) {
-      tell(fmt::format("fanout: {} jobs, {} failed, {:.1f} s, {:.0f} a second\n", done_, failed_,
-                       elapsed().count(),
-                       static_cast<double>(done_) / std::max(elapsed().count(), 1e-9)));
+    if (show_bar_ && interrupts_ == 0) {
+      return fmt::format("fanout: {} jobs, {} failed, {:.1f} s, {:.0f} a second\n", done_, failed_,
+                         elapsed().count(),
+                         static_cast<double>(done_) / std::max(elapsed().count(), 1e-9));
     }
-    return static_cast<int>(std::min<std::size_t>(failed_, 101));
+    return {};
+  }
+
+  int exit_code() const {
+    if (reader_left_) {
+      return 0;
+    }
+    if (error_) {
+      return own_error;
+    }
+    return interrupts_ != 0 ? 128 + interrupted_by_
+                            : static_cast<int>(std::min<std::size_t>(failed_, 101));
   }
 
   options options_;
@@ -304,6 +334,11 @@ private:
   asio::io_context context_;
   asio::signal_set signals_;
   asio::steady_timer ticks_;
+  output output_{{[this] { pool_->wake(); },
+                  [this] { asio::post(context_, [this] { output_written(); }); },
+                  [this](int descriptor, int error) {
+                    asio::post(context_, [=, this] { output_failed(descriptor, error); });
+                  }}};
   bool show_bar_;
   bool stdout_shows_ = ::isatty(1) == 1;
   std::optional<joblog> joblog_;
@@ -318,6 +353,8 @@ private:
   int interrupted_by_ = 0;
   std::size_t left_at_interrupt_ = 0;
   bool bar_drawn_ = false;
+  bool jobs_ended_ = false;
+  bool giving_up_ = false;
   bool reader_left_ = false;
 };
 
@@ -326,9 +363,7 @@ int main(int argc, char** argv) {
   fill_standard_descriptors();
   try {
     parsed what = parse(argc, argv);
-    return what.ok ? session(std::move(*what.ok)).run() : what.exit_code;
-  } catch (const output_closed&) {
-    return 0;
+    return what.ok ? (new session(std::move(*what.ok)))->run() : what.exit_code;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "fanout: %s\n", error.what());
     return own_error;
@@ -341,5 +376,5 @@ int main(int argc, char** argv) {
 int main(int argc, char** argv) {
   const int code = fanout::main(argc, argv);
   std::fflush(nullptr);
-  ::_exit(code); // the reader thread may sit in a read of stdin
+  ::_exit(code); // threads may sit in a read of stdin or a write
 }

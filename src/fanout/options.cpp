@@ -61,7 +61,8 @@ parsed parse(int argc, char** argv) {
       ->check([](const std::string& text) { return check_size(text, SIZE_MAX); })
       ->capture_default_str();
   app.add_flag("-k,--keep-order", chosen.keep_order, "Output in the order of the items");
-  app.add_option("--joblog", chosen.joblog, "A line for each job, as GNU parallel's");
+  app.add_option("--joblog", chosen.joblog, "A line for each job, as GNU parallel's")
+      ->check([](const std::string& text) { return text.empty() ? "a file name is missing" : ""; });
   app.add_flag("--shell", chosen.shell, "The command is a script for /bin/sh; items are quoted");
   app.add_flag("--dry-run", chosen.dry_run, "Print the commands, run nothing");
   app.add_flag("--bar", chosen.bar, "A progress bar even when stderr is no terminal");

@@ -154,6 +154,9 @@ rlim_t limit_for(const std::vector<int>& open, int more) {
 // Lets a start have one descriptor more each time until it has enough. How often that failed.
 template <class Start>
 int failures_until_enough(Start start) {
+  // UBSan looks at each type once, and needs descriptors for that.
+  start();
+  static_cast<void>(spawn_error_of([] { run(command("/no/such")); }));
   const std::vector<int> before = open_descriptors();
   for (int failures = 0; failures < 40; ++failures) {
     CAPTURE(failures);
@@ -340,8 +343,6 @@ TEST_SUITE("bad_input") {
     }
     const watchdog guard;
     const leak_check leaks;
-    // UBSan looks at each type once, for which it needs descriptors.
-    static_cast<void>(spawn_error_of([] { run(command("/no/such")); }));
     constexpr int enough = 7; // three pipes and a pidfd
     // pidfd_open without a descriptor is no reason to take the watch of SIGCHLD instead.
     struct sigaction before {};

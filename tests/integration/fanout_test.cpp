@@ -31,6 +31,31 @@ command fanout(const Args&... args) {
   return command(SUBPROC_FANOUT, args...).capture_output().in(null);
 }
 
+// By which jobs tell the test something.
+class fifo {
+public:
+  fifo()
+      : path_((std::filesystem::temp_directory_path() /
+               ("subproc-fanout-" + std::to_string(::getpid())))
+                  .string()) {
+    REQUIRE(::mkfifo(path_.c_str(), 0600) == 0);
+  }
+  fifo(const fifo&) = delete;
+  fifo& operator=(const fifo&) = delete;
+  ~fifo() { ::unlink(path_.c_str()); }
+
+  const std::string& path() const noexcept { return path_; }
+
+  // All that one writer writes: both opening and the end of the file wait for it.
+  std::string told() const {
+    std::ifstream from(path_);
+    return std::string(std::istreambuf_iterator<char>(from), {});
+  }
+
+private:
+  std::string path_;
+};
+
 } // namespace
 
 TEST_SUITE("fanout") {
@@ -189,23 +214,34 @@ TEST_SUITE("fanout") {
     CHECK(run(command(SUBPROC_FANOUT, "-0", "-k", "echo").input(items).out(piped)).out == expected);
   }
 
+  TEST_CASE("fanout: a reader of stdout that stalls holds up no time-out and no signal") {
+    const leak_check leaks;
+    const fifo life;
+    const test_pipe out; // from which nobody reads
+    asio::io_context context;
+    const char* const script = "case $1 in 1) head -c 200000 /dev/zero;;"
+                               "2) exec 3>\"$0\"; echo up >&3; exec sleep 600;; esac";
+    process child(context, command(SUBPROC_FANOUT, "-j2", "-q", "--timeout", "0.3", "sh", "-c",
+                                   script, life.path(), "{}", ":::", "1", "2")
+                               .in(null)
+                               .out(fd(out.write_end.get())));
+    CHECK(life.told() == "up\n"); // and then it was killed
+    CHECK(eventually([&] {
+      child.send_signal(SIGTERM);
+      return child.poll().has_value();
+    }));
+    CHECK(child.returncode() == 143);
+  }
+
   TEST_CASE("fanout: the first SIGINT lets jobs clean up, the second kills") {
     const leak_check leaks;
-    const std::string fifo =
-        (std::filesystem::temp_directory_path() / ("subproc-fanout-" + std::to_string(::getpid())))
-            .string();
-    REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
-    // Both opening and the end of the file wait for the job.
-    const auto told = [&] {
-      std::ifstream from(fifo);
-      return std::string(std::istreambuf_iterator<char>(from), {});
-    };
+    const fifo jobs;
     asio::io_context context;
     const auto start = [&](const std::string& on_term) {
       const std::string script =
           "trap '" + on_term + "' TERM; echo ready >\"$0\"; while :; do sleep 0.1; done";
-      process child(context, fanout("--grace", "600", "sh", "-c", script, ":::", fifo));
-      CHECK(told() == "ready\n");
+      process child(context, fanout("--grace", "600", "sh", "-c", script, ":::", jobs.path()));
+      CHECK(jobs.told() == "ready\n");
       return child;
     };
 
@@ -224,10 +260,9 @@ TEST_SUITE("fanout") {
 
     process hard = start("echo term >\"$0\""); // and lives on
     hard.send_signal(SIGINT);
-    CHECK(told() == "term\n"); // two signals at once would be one
+    CHECK(jobs.told() == "term\n"); // two signals at once would be one
     hard.send_signal(SIGINT);
     CHECK(hard.wait().exit_code() == 130);
-    ::unlink(fifo.c_str());
   }
 
 } // TEST_SUITE
