@@ -56,6 +56,13 @@ command endless() {
       .out(piped);
 }
 
+process start_endless(asio::io_context& context) {
+  process child(context, endless());
+  std::string line;
+  asio::read_until(child.out(), asio::dynamic_buffer(line), '\n');
+  return child;
+}
+
 // Begins an operation with a token; the process outlives it.
 template <class Token>
 void begin(op which, process& child, const asio::any_io_executor& executor, const command& cmd,
@@ -374,7 +381,7 @@ TEST_SUITE("tokens") {
       memory counts;
       {
         std::optional<asio::io_context> context(std::in_place);
-        process child(*context, endless());
+        process child = start_endless(*context);
         begin(which, child, context->get_executor(), endless(),
               asio::bind_allocator(counting_allocator<int>(counts),
                                    [](auto&&...) { FAIL_CHECK("called"); }));
@@ -485,7 +492,7 @@ TEST_SUITE("tokens") {
             asio::cancellation_type::total}) {
         CAPTURE(static_cast<int>(which));
         asio::io_context context;
-        process child(context, endless());
+        process child = start_endless(context);
         asio::cancellation_signal signal;
         int calls = 0;
         error_code code;
