@@ -35,9 +35,12 @@ void process_core::launch() {
 }
 
 void process_core::async_launch(asio::cancellation_slot slot, spawn_handler handler) {
-  const lock held(mutex_);
-  spawn_handler_ = std::move(handler);
-  on_cancel(slot, [](process_core& self) { self.cancel_launch(); });
+  {
+    const lock held(mutex_);
+    spawn_handler_ = std::move(handler);
+    on_cancel(slot, [](process_core& self) { self.cancel_launch(); });
+  }
+  // Without the mutex: where no thread can be had the job runs right here.
   launch_later([self = shared_from_this(), signals = caller_signals()]() mutable {
     if (!self->begin_launch()) {
       return;

@@ -452,6 +452,27 @@ TEST_SUITE("spawn") {
     }
   }
 
+  TEST_CASE("spawn: without room for a thread async_spawn still calls its handler") {
+    if (own_part().empty()) {
+      const leak_check leaks;
+      output_of(as_ordinary_user(this_case("1")));
+      return;
+    }
+    rlimit before{};
+    ::getrlimit(RLIMIT_NPROC, &before);
+    const rlimit none{1, before.rlim_max};
+    asio::io_context context;
+    int calls = 0;
+    REQUIRE(::setrlimit(RLIMIT_NPROC, &none) == 0);
+    async_spawn(context, command("true"), [&](std::exception_ptr error, const process&) {
+      ++calls;
+      CHECK(error); // no room for a process either
+    });
+    context.run();
+    CHECK(calls == 1);
+    REQUIRE(::setrlimit(RLIMIT_NPROC, &before) == 0);
+  }
+
   TEST_CASE("spawn: the child is the user, of the groups, that were asked for [T19]") {
     if (::geteuid() != 0) {
       MESSAGE("left out: needs root");
