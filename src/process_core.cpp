@@ -80,7 +80,9 @@ void process_core::launched(core_ptr self, std::exception_ptr error, launched_ch
   {
     const lock held(self->mutex_);
     handler = std::move(self->spawn_handler_);
-    if (handler && !error) {
+    if (handler && error) {
+      self->disconnect(); // once the handler is posted the loop may go at any time
+    } else if (handler) {
       self->attach(std::move(started), before);
     }
   }
@@ -105,15 +107,23 @@ void process_core::attach(launched_child started, steady_clock::time_point befor
   start_time_ = std::chrono::system_clock::now();
 }
 
-// Takes everything off the loop.
+// Takes everything off the loop, its executor too: a launcher thread may be the last to let go of
+// this, after the loop has gone.
 void process_core::disconnect() noexcept {
+  ++exit_watch_.generation;
+  exit_watch_.armed = false;
   exit_watch_.ready.reset();
   for (pipe_end& pipe : pipes_) {
     close_end(pipe);
   }
+  for (timer* t : {&reap_again_, &communicate_wake_}) {
+    disarm(*t);
+    t->clock.reset();
+  }
   if (service_) {
     std::exchange(service_, nullptr)->remove(*this);
   }
+  executor_ = {};
 }
 
 void process_core::drop() noexcept {
@@ -129,7 +139,6 @@ void process_core::drop() noexcept {
       stop_->machine.cancel();
       pump_stop();
     }
-    disarm(reap_again_);
     disconnect();
     left = std::move(child_);
   }

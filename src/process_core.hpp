@@ -140,6 +140,7 @@ private:
   static void launched(core_ptr self, std::exception_ptr error, launched_child started,
                        steady_clock::time_point before) noexcept;
   void disconnect() noexcept;
+  void end_launch(); ///< with the mutex held
 
   // All below are called with the mutex held, but for the handlers of wake-ups.
 

@@ -113,7 +113,12 @@ error_code process_core::stop_blocking(lock& held, stop_machine machine) {
 
 void process_core::cancel_launch() {
   const lock held(mutex_);
+  end_launch();
+}
+
+void process_core::end_launch() {
   if (spawn_handler_) {
+    disconnect(); // a launcher thread may hold this longer than the loop lives
     const error_code aborted = asio::error::operation_aborted;
     std::exchange(spawn_handler_, {})
         .complete(std::make_exception_ptr(std::system_error(aborted, "spawn")), nullptr);
@@ -122,10 +127,9 @@ void process_core::cancel_launch() {
 
 // A launch that has begun is waited for: whoever cancels a run is told when its child is gone.
 void process_core::cancel_run() {
-  lock held(mutex_);
+  const lock held(mutex_);
   if (spawn_handler_ && !launching_) {
-    held.unlock();
-    cancel_launch();
+    end_launch();
   } else if (communicate_handler_) {
     communicate_->cancel();
     pump();

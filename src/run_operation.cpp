@@ -168,6 +168,7 @@ void run_operation::complete(error_code ec, std::optional<communicate_result> go
   completed_process result = core_->take_result(std::move(got));
   std::exception_ptr error = judge(*core_, result, ec, kind_);
   result.cancelled = result.cancelled || stop_grace_;
+  core_->drop(); // off the loop, before the caller can know that it may go
   handler_.complete(std::move(error), std::move(result));
 }
 

@@ -549,6 +549,24 @@ TEST_SUITE("process") {
     }
   }
 
+  TEST_CASE("process: a loop may go as soon as a start or a run on it was answered") {
+    const leak_check leaks;
+    for (int i = 0; i < 2000; ++i) {
+      asio::io_context context;
+      int calls = 0;
+      async_spawn(context, command("/no/such/program"),
+                  [&](std::exception_ptr, const process&) { ++calls; });
+      async_spawn(asio::make_strand(context), command("/no/such/program"),
+                  [&](std::exception_ptr, const process&) { ++calls; });
+      async_run(asio::make_strand(context), command("/no/such/program"),
+                [&](std::exception_ptr, const completed_process&) { ++calls; });
+      while (calls < 3) {
+        context.poll(); // without a sleep, from which to wake takes longer than what is tested
+        context.restart();
+      }
+    }
+  }
+
   volatile sig_atomic_t alarms = 0;
 
   TEST_CASE("process: signals that interrupt every call do no harm [T35]") {
