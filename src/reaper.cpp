@@ -8,12 +8,46 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <system_error>
+#include <thread>
 #include <utility>
+#include <vector>
 
 namespace subproc::detail {
 namespace {
+
+// A child that is left, on the reaper's loop.
+struct watched {
+  watched(asio::io_context& context, std::unique_ptr<child> who)
+      : left(std::move(who)), timer(context) {}
+
+  ~watched() { ready.reset(); }
+
+  void look(const std::shared_ptr<watched>& self) {
+    if (!left->try_wait()) {
+      ready.async_wait(timer.get_executor(), left->exit_handle(), false,
+                       [self](error_code ec) { self->woken(self, ec); });
+    }
+  }
+
+  // Readable is not yet reapable while a debugger holds the child: ask again later.
+  void woken(const std::shared_ptr<watched>& self, error_code) {
+    if (left->try_wait()) {
+      return;
+    }
+    timer.expires_after(pause);
+    pause = std::min<steady_clock::duration>(2 * pause, std::chrono::seconds(1));
+    timer.async_wait([self](error_code) { self->look(self); });
+  }
+
+  std::unique_ptr<child> left;
+  readiness ready;
+  asio::steady_timer timer;
+  steady_clock::duration pause = std::chrono::milliseconds(1);
+};
 
 class reaper {
 public:
@@ -24,59 +58,73 @@ public:
   }
 
   void add(std::unique_ptr<child> left) {
-    auto entry = std::make_shared<watched>(context_, std::move(left));
-    asio::post(context_, [entry] { entry->look(entry); });
-    start_thread();
+    const std::lock_guard lock(mutex_);
+    waiting_.push_back(std::move(left));
+    if (loop_) {
+      watch_waiting();
+    } else {
+      start_thread();
+    }
   }
 
 private:
-  struct watched {
-    watched(asio::io_context& context, std::unique_ptr<child> who)
-        : left(std::move(who)), timer(context) {}
-
-    ~watched() { ready.reset(); }
-
-    void look(const std::shared_ptr<watched>& self) {
-      if (!left->try_wait()) {
-        ready.async_wait(timer.get_executor(), left->exit_handle(), false,
-                         [self](error_code ec) { self->woken(self, ec); });
-      }
-    }
-
-    // Readable is not yet reapable while a debugger holds the child: ask again later.
-    void woken(const std::shared_ptr<watched>& self, error_code) {
-      if (left->try_wait()) {
-        return;
-      }
-      timer.expires_after(pause);
-      pause = std::min<steady_clock::duration>(2 * pause, std::chrono::seconds(1));
-      timer.async_wait([self](error_code) { self->look(self); });
-    }
-
-    std::unique_ptr<child> left;
-    readiness ready;
-    asio::steady_timer timer;
-    steady_clock::duration pause = std::chrono::milliseconds(1);
+  struct loop {
+    asio::io_context context{1};
+    asio::steady_timer opens_all{context}; ///< what the loop needs of descriptors
+    asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
   };
 
-  reaper() : work_(asio::make_work_guard(context_)) {}
+  void watch_waiting() {
+    for (std::unique_ptr<child>& left : std::exchange(waiting_, {})) {
+      auto entry = std::make_shared<watched>(loop_->context, std::move(left));
+      asio::post(loop_->context, [entry] { entry->look(entry); });
+    }
+  }
 
   // No room for a thread now: the children wait as zombies for the next attempt.
   void start_thread() noexcept {
-    const std::lock_guard lock(mutex_);
     if (!started_) {
       try {
-        start_background_thread([this] { context_.run(); });
+        start_background_thread([this] { run(); });
         started_ = true;
       } catch (const std::system_error&) {
       }
     }
   }
 
+  // While there are no descriptors for a loop, the children are asked by time.
+  void run() {
+    steady_clock::duration pause = std::chrono::milliseconds(1);
+    while (!make_loop()) {
+      {
+        const std::lock_guard lock(mutex_);
+        std::erase_if(waiting_, [](const auto& left) { return left->try_wait().has_value(); });
+        if (waiting_.empty()) {
+          started_ = false;
+          return;
+        }
+      }
+      std::this_thread::sleep_for(pause);
+      pause = std::min<steady_clock::duration>(2 * pause, std::chrono::seconds(1));
+    }
+    loop_->context.run();
+  }
+
+  bool make_loop() {
+    const std::lock_guard lock(mutex_);
+    try {
+      loop_.emplace();
+    } catch (const std::system_error&) {
+      return false;
+    }
+    watch_waiting();
+    return true;
+  }
+
   std::mutex mutex_;
+  std::vector<std::unique_ptr<child>> waiting_; ///< for a loop
   bool started_ = false;
-  asio::io_context context_{1};
-  asio::executor_work_guard<asio::io_context::executor_type> work_;
+  std::optional<loop> loop_;
 };
 
 } // namespace

@@ -18,7 +18,9 @@
 #include <string>
 #include <vector>
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 using namespace std::chrono_literals;
@@ -252,6 +254,28 @@ TEST_SUITE("drop") {
         child.reset();
       }
     }
+  }
+
+  TEST_CASE("drop: the dropped are reaped also when no descriptor is free [T34]") {
+    if (!in_own_process()) {
+      return;
+    }
+    asio::io_context context;
+    const rlimit few{40, 40};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+    std::optional<process> child(std::in_place, context, forever().drop(drop_policy::detach));
+    const pid_t pid = child->pid();
+    std::vector<unique_handle> all;
+    for (int taken = 0; (taken = ::open("/", O_PATH | O_CLOEXEC)) >= 0;) {
+      all.emplace_back(taken);
+    }
+    child.reset(); // alive, so that somebody has to wait for it
+    REQUIRE(::kill(pid, SIGKILL) == 0);
+    CHECK(eventually([] { return !has_children(); }));
+    all.clear();
+    child.emplace(context, forever());
+    child.reset();
+    CHECK(eventually([] { return !has_children(); }));
   }
 
   TEST_CASE("drop: a context that goes first leaves the drop policy in force [T34]") {
