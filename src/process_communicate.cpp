@@ -219,6 +219,16 @@ error_code process_core::begin_communicate(std::string input, steady_clock::time
     if (report_) {
       communicate_->exited(report_->status, steady_clock::now());
     }
+  } else {
+    // Ends that the user has closed or taken since the last call are over.
+    if (!end(stream_id::in).handle) {
+      communicate_->closed_in();
+    }
+    for (const stream_id stream : {stream_id::out, stream_id::err}) {
+      if (!end(stream).handle) {
+        communicate_->ended(stream);
+      }
+    }
   }
   return communicate_->begin(std::move(input), deadline);
 }

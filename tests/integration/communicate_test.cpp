@@ -375,6 +375,39 @@ TEST_SUITE("communicate") {
     });
   }
 
+  TEST_CASE("communicate: a resumed one takes ends that were closed meanwhile as ended [T41]") {
+    const leak_check leaks;
+    const watchdog guard;
+    for (const way how : {way::loop, way::blocking}) {
+      asio::io_context context;
+      test_pipe gate;
+      process child(context, steps({"say:first", "byte:3", "count", "exit:3"})
+                                 .in(piped)
+                                 .out(piped)
+                                 .err(piped)
+                                 .map_fds({{3, gate.read_end.get()}}));
+      const std::string much(1 << 20, 'x');
+      CHECK(communicate(context, child, how, much, 1ms).ec == asio::error::timed_out);
+      child.in().close();
+      child.err().release();
+      gate.write_end.reset();
+      const outcome got = communicate(context, child, how);
+      CHECK_FALSE(got.ec);
+      CHECK(got.result.status == exit_status::from_code(3));
+      const std::size_t line = got.result.out.find('\n') + 1;
+      CHECK(got.result.out.substr(0, line) == "first\n");
+      CHECK(std::stoul(got.result.out.substr(line)) < much.size());
+
+      test_pipe hold;
+      process other(context,
+                    steps({"byte:3", "exit:4"}).out(piped).map_fds({{3, hold.read_end.get()}}));
+      CHECK(communicate(context, other, how, "", 1ms).ec == asio::error::timed_out);
+      other.out().close();
+      hold.write_end.reset();
+      CHECK(communicate(context, other, how).result.status == exit_status::from_code(4));
+    }
+  }
+
   TEST_CASE("communicate: cancellations at many points lose and double no byte [T41]") {
     const leak_check leaks;
     const watchdog guard;
