@@ -147,20 +147,26 @@ public:
         send_by_pidfd(pidfd_.get(), 0, signal_process_group) < 0 && errno == ESRCH) {
       return true;
     }
-    return scope_members(target).empty(); // zombies do not count
+    // Zombies do not count; who cannot be looked up now does.
+    const auto members = look_up(target);
+    return members && members->empty();
   }
 
   std::vector<int> scope_members(scope target) override {
-    // The members of a group that a pidfd still finds keep its number.
-    const bool by_pidfd = target == scope::group && can_signal_groups() &&
-                          send_by_pidfd(pidfd_.get(), 0, signal_process_group) == 0;
-    return number_is_ours() || by_pidfd ? detail::scope_members(target, pid_) : std::vector<int>();
+    return look_up(target).value_or(std::vector<int>());
   }
 
   unique_handle release() noexcept override { return std::move(pidfd_); }
 
 private:
   bool number_is_ours() const noexcept { return !report_ || hold_leader_; }
+
+  std::optional<std::vector<int>> look_up(scope target) const {
+    // The members of a group that a pidfd still finds keep its number.
+    const bool by_pidfd = target == scope::group && can_signal_groups() &&
+                          send_by_pidfd(pidfd_.get(), 0, signal_process_group) == 0;
+    return number_is_ours() || by_pidfd ? detail::scope_members(target, pid_) : std::vector<int>();
+  }
 
   // A filter may know pidfds but not their signals. The number is ours while the child is unreaped.
   int send_to_child(int number) noexcept {

@@ -23,8 +23,13 @@ struct process_stat {
   int session;
 };
 
+bool want_of_room(int error) noexcept {
+  return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
 // /proc/PID/stat: pid (comm) state ppid pgrp session …; comm may hold anything, so from the last
 // ')'.
+// Nothing, with errno, for a process that has gone.
 std::optional<process_stat> read_stat(int pid) {
   char path[32];
   std::snprintf(path, sizeof path, "/proc/%d/stat", pid);
@@ -35,6 +40,7 @@ std::optional<process_stat> read_stat(int pid) {
   char text[512];
   const ssize_t size = ::read(opened.get(), text, sizeof text - 1);
   if (size <= 0) {
+    errno = size == 0 ? ESRCH : errno;
     return std::nullopt;
   }
   text[size] = '\0';
@@ -43,6 +49,7 @@ std::optional<process_stat> read_stat(int pid) {
   int parent = 0;
   if (!after || std::sscanf(after + 1, " %c %d %d %d", &result.state, &parent, &result.group,
                             &result.session) != 4) {
+    errno = EINVAL;
     return std::nullopt;
   }
   return result;
@@ -50,11 +57,11 @@ std::optional<process_stat> read_stat(int pid) {
 
 } // namespace
 
-std::vector<int> scope_members(scope target, pid_t id) {
+std::optional<std::vector<int>> scope_members(scope target, pid_t id) {
   std::vector<int> members;
   const std::unique_ptr<DIR, int (*)(DIR*)> proc(::opendir("/proc"), &::closedir);
   if (!proc) {
-    return members;
+    return want_of_room(errno) ? std::nullopt : std::optional(members);
   }
   while (const dirent* entry = ::readdir(proc.get())) {
     const char* end = entry->d_name + std::strlen(entry->d_name);
@@ -64,6 +71,9 @@ std::vector<int> scope_members(scope target, pid_t id) {
       continue;
     }
     const std::optional<process_stat> stat = read_stat(pid);
+    if (!stat && want_of_room(errno)) {
+      return std::nullopt;
+    }
     if (!stat || stat->state == 'Z' || stat->state == 'X') {
       continue;
     }
@@ -84,7 +94,8 @@ error_code check_not_own(scope target, pid_t id) noexcept {
 }
 
 void signal_session_stragglers(pid_t session, int number) {
-  for (const int pid : scope_members(scope::session, session)) {
+  const auto members = scope_members(scope::session, session);
+  for (const int pid : members.value_or(std::vector<int>())) {
     if (pid != session && ::getsid(pid) == session) {
       ::kill(pid, number);
     }

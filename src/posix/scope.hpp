@@ -2,6 +2,7 @@
 
 #include <subproc/launcher.hpp>
 
+#include <optional>
 #include <vector>
 
 #include <sys/types.h>
@@ -9,8 +10,8 @@
 namespace subproc::detail {
 
 /// The live (not zombie) processes whose group or session is `id`, from /proc. Empty where there is
-/// no /proc.
-std::vector<int> scope_members(scope target, pid_t id);
+/// no /proc; nothing when it cannot be read now, for want of a descriptor or of memory.
+std::optional<std::vector<int>> scope_members(scope target, pid_t id);
 
 /// Refuses the scope that the caller itself is in.
 error_code check_not_own(scope target, pid_t id) noexcept;

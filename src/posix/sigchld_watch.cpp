@@ -197,11 +197,18 @@ public:
   }
 
   bool scope_empty(scope target) noexcept override {
-    return try_wait() && (target == scope::process || scope_members(target).empty());
+    if (!try_wait()) {
+      return false;
+    }
+    if (target == scope::process) {
+      return true;
+    }
+    const auto members = look_up(target);
+    return members && members->empty();
   }
 
   std::vector<int> scope_members(scope target) override {
-    return report_ && !hold_leader_ ? std::vector<int>() : detail::scope_members(target, pid_);
+    return look_up(target).value_or(std::vector<int>());
   }
 
   unique_handle release() noexcept override {
@@ -210,6 +217,10 @@ public:
   }
 
 private:
+  std::optional<std::vector<int>> look_up(scope target) const {
+    return report_ && !hold_leader_ ? std::vector<int>() : detail::scope_members(target, pid_);
+  }
+
   pid_t pid_;
   std::optional<exit_report> report_;
   bool hold_leader_;

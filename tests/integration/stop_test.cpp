@@ -8,6 +8,7 @@
 #include <asio/cancellation_signal.hpp>
 #include <asio/io_context.hpp>
 #include <asio/read_until.hpp>
+#include <asio/steady_timer.hpp>
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -15,7 +16,9 @@
 #include <string>
 #include <vector>
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -211,6 +214,39 @@ TEST_SUITE("stop") {
       ::kill(pid, SIGKILL);
     }
     CHECK(eventually([] { return !has_children(); }));
+  }
+
+  TEST_CASE("stop: a scope that cannot be looked at for want of descriptors is not empty [T46]") {
+    if (!in_own_process()) {
+      return;
+    }
+    const leak_check leaks;
+    const rlimit few{240, 240}; // more than what leak_check has opened
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+    for (const std::size_t left : {0, 1}) {
+      CAPTURE(left);
+      asio::io_context context;
+      const test_pipe gate;
+      process leader(context, shell("(trap '' TERM; echo ready; read x) <&3 & wait")
+                                  .out(piped)
+                                  .map_fds({{3, gate.read_end.get()}})
+                                  .process_group(0));
+      CHECK(read_line(leader) == "ready\n");
+      asio::steady_timer(context, 0s).wait(); // the loop has what it needs
+      std::vector<unique_handle> all;
+      for (int taken = 0; (taken = ::open("/", O_PATH | O_CLOEXEC)) >= 0;) {
+        all.emplace_back(taken);
+      }
+      all.resize(all.size() - left);
+      stop_answer answer;
+      leader.async_stop(1ms, answer.handler());
+      context.run();
+      all.clear();
+      CHECK(answer.calls == 1);
+      CHECK(answer.result.forced);
+      CHECK(readable(leader.out().native_handle()));
+      CHECK(nobody_writes(leader));
+    }
   }
 
   TEST_CASE("stop: within the grace there is one SIGTERM and no more") {
