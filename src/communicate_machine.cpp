@@ -106,6 +106,12 @@ void communicate_machine::timer(steady_clock::time_point now) noexcept {
   sweeping_ = drain_over_ || now >= deadline_;
 }
 
+void communicate_machine::scope_ended() noexcept {
+  if (!done_ && exited_) {
+    drain_over_ = sweeping_ = true;
+  }
+}
+
 void communicate_machine::swept() noexcept {
   if (done_ || !std::exchange(sweeping_, false)) {
     return;

@@ -56,6 +56,7 @@ public:
   void read_failed(stream_id stream, error_code ec) noexcept;
   void exited(exit_status status, steady_clock::time_point now) noexcept;
   void timer(steady_clock::time_point now) noexcept;
+  void scope_ended() noexcept; ///< after a stop: whoever still holds a pipe is not waited for
   void swept() noexcept;
   void cancel() noexcept { finish(asio::error::operation_aborted); }
 

@@ -53,6 +53,8 @@ public:
   void cancel_launch();
   /// Ends what a run on the loop is about: a launch that has not begun, or the communicate.
   void cancel_run();
+  /// The scope is empty: a communicate ends with what is in the pipes now.
+  void end_drain();
   /// A stop that is under way goes to its last step.
   void hurry_stop();
   void async_io(stream_id stream, void* data, std::size_t size, asio::cancellation_slot slot,

@@ -136,6 +136,14 @@ void process_core::cancel_run() {
   }
 }
 
+void process_core::end_drain() {
+  const lock held(mutex_);
+  if (communicate_handler_) {
+    communicate_->scope_ended();
+    pump();
+  }
+}
+
 void process_core::hurry_stop() {
   const lock held(mutex_);
   if (stop_) {

@@ -161,6 +161,8 @@ void run_operation::stop_ended() {
   stopping_ = false;
   if (ended_) {
     complete(ended_->ec, std::move(ended_->got));
+  } else {
+    core_->end_drain();
   }
 }
 

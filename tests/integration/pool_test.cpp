@@ -1,0 +1,59 @@
+#include <subproc/pool.hpp>
+
+#include "children.hpp"
+
+#include <asio/io_context.hpp>
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <exception>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <poll.h>
+#include <signal.h>
+
+using namespace std::chrono_literals;
+using namespace subproc;
+using namespace subproc::test;
+
+TEST_SUITE("pool") {
+
+  TEST_CASE("pool: a stop does not wait for who holds a pipe outside of the scope [T36]") {
+    const leak_check leaks;
+    const watchdog guard;
+    asio::io_context context;
+    test_pipe gate;  // keeps the grandchild
+    test_pipe ready; // it has written
+    int given = 0;
+    std::optional<pool_result> got;
+    pool jobs(
+        context, {.concurrency = 1},
+        [&](command& next) {
+          next = shell("read x <&3 & echo text; echo >&4; wait")
+                     .out(piped)
+                     .map_fds({{3, gate.read_end.get()}, {4, ready.write_end.get()}});
+          return given++ == 0 ? next_command::ready : next_command::end;
+        },
+        [&](pool_result result) { got = std::move(result); });
+    int calls = 0;
+    jobs.async_run([&](std::exception_ptr error, pool_summary summary) {
+      ++calls;
+      CHECK_FALSE(error);
+      CHECK(summary.failed == 1);
+    });
+    for (pollfd entry{ready.read_end.get(), POLLIN, 0}; ::poll(&entry, 1, 0) == 0;) {
+      context.run_one_for(1ms);
+    }
+    jobs.stop(1h);
+    context.run();
+    CHECK(calls == 1);
+    REQUIRE(got);
+    CHECK(got->process.cancelled);
+    CHECK(got->process.pipes_held);
+    CHECK(got->process.out == "text\n");
+    CHECK(got->process.status == exit_status::from_signal(SIGTERM));
+  }
+
+} // TEST_SUITE
