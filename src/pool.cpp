@@ -6,6 +6,7 @@
 #include <asio/strand.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <optional>
 #include <thread>
@@ -85,11 +86,14 @@ public:
     kill();
   }
 
-  /// The pool object has gone: nothing of the user's is called any more.
+  /// The pool object goes: from now on nothing of the user's is called.
   void forget() {
-    sink_ = nullptr;
-    fail(std::make_exception_ptr(
-        std::system_error(error_code(asio::error::operation_aborted), "pool")));
+    gone_ = true; // at once: results may be waiting for their turn on the strand
+    later([](pool_core& core) {
+      core.sink_ = nullptr;
+      core.fail(std::make_exception_ptr(
+          std::system_error(error_code(asio::error::operation_aborted), "pool")));
+    });
   }
 
 private:
@@ -125,6 +129,10 @@ private:
   }
 
   void pull() {
+    if (gone_) {
+      machine_.source_ended();
+      return;
+    }
     command next;
     next_command answer = next_command::end;
     try {
@@ -169,7 +177,7 @@ private:
 
   void deliver(pool_result result) {
     ++(result.ok() ? summary_.succeeded : summary_.failed);
-    if (!sink_) {
+    if (gone_) {
       return;
     }
     try {
@@ -196,6 +204,7 @@ private:
   pool_summary summary_;
   std::exception_ptr error_;
   bool started_ = false;
+  std::atomic<bool> gone_ = false;
   std::atomic<std::size_t> running_now_ = 0;
   std::unordered_map<std::uint64_t, std::weak_ptr<run_operation>> jobs_; ///< they own this
   std::map<std::uint64_t, pool_result> results_;
@@ -219,7 +228,7 @@ pool& pool::operator=(pool&& other) noexcept {
 
 pool::~pool() {
   if (core_) {
-    core_->later([](detail::pool_core& core) { core.forget(); });
+    core_->forget();
   }
 }
 

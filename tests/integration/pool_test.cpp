@@ -56,4 +56,39 @@ TEST_SUITE("pool") {
     CHECK(got->process.status == exit_status::from_signal(SIGTERM));
   }
 
+  TEST_CASE("pool: nothing is called any more once it was destroyed") {
+    const leak_check leaks;
+    asio::io_context context;
+    test_pipe gate;
+    int given = 0;
+    int results = 0;
+    bool gone = false;
+    std::optional<pool> jobs;
+    jobs.emplace(
+        context, pool_options{.concurrency = 3, .keep_order = true},
+        [&](command& next) {
+          CHECK_FALSE(gone);
+          next = steps({++given == 1 ? "byte:3" : "exit:0"}).map_fds({{3, gate.read_end.get()}});
+          return next_command::ready;
+        },
+        [&](const pool_result&) {
+          ++results;
+          CHECK_FALSE(gone);
+          gone = true;
+          jobs.reset(); // while the results behind this one wait for their turn
+        });
+    int calls = 0;
+    jobs->async_run([&](std::exception_ptr error, pool_summary) {
+      ++calls;
+      CHECK(error);
+    });
+    while (given < 5) {
+      context.run_one();
+    }
+    gate.write_end.reset();
+    context.run();
+    CHECK(results == 1);
+    CHECK(calls == 1);
+  }
+
 } // TEST_SUITE
