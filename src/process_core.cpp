@@ -27,14 +27,32 @@ process_core::~process_core() {
   abandon_child(std::move(child_), command_.drop(), scope_);
 }
 
+// A loop that cannot get its descriptors must say so before there is a child to be waited for.
+void process_core::prepare_loop() {
+  try {
+    if (executor_) {
+      readiness::prepare(executor_);
+    }
+  } catch (const std::system_error& error) {
+    throw spawn_error(error.code(), spawn_step::pipe, {}, "the event loop cannot be set up");
+  }
+}
+
 void process_core::launch() {
   check(command_);
+  prepare_loop();
   const auto before = steady_clock::now();
   launcher& who = command_.launcher() ? *command_.launcher() : *default_launcher();
   attach(who.start(command_), before);
 }
 
 void process_core::async_launch(asio::cancellation_slot slot, spawn_handler handler) {
+  try {
+    prepare_loop();
+  } catch (...) {
+    handler.complete(std::current_exception(), nullptr);
+    return;
+  }
   {
     const lock held(mutex_);
     spawn_handler_ = std::move(handler);

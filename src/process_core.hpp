@@ -137,6 +137,7 @@ private:
 
   pipe_end& end(stream_id stream) noexcept { return pipes_[static_cast<std::size_t>(stream)]; }
 
+  void prepare_loop();
   void attach(launched_child started, steady_clock::time_point before);
   bool begin_launch() noexcept;
   static void launched(core_ptr self, std::exception_ptr error, launched_child started,

@@ -18,6 +18,11 @@ public:
   readiness& operator=(const readiness&) = delete;
   ~readiness() { reset(); }
 
+  /// Makes the loop open what it needs for waits and timers. Throws std::system_error.
+  static void prepare(const asio::any_io_executor& executor) {
+    const asio::posix::stream_descriptor opens_all(executor);
+  }
+
   /// Calls handler(error_code), never from inside this function.
   template <class Handler>
   void async_wait(const asio::any_io_executor& executor, native_handle_type handle, bool for_write,

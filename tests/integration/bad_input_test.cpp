@@ -19,6 +19,7 @@
 #include <fstream>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -378,6 +379,42 @@ TEST_SUITE("bad_input") {
     struct sigaction after {};
     ::sigaction(SIGCHLD, nullptr, &after);
     CHECK((after.sa_handler == before.sa_handler));
+  }
+
+  TEST_CASE("bad_input: a loop that has no descriptors yet and gets none refuses a start [T4]") {
+    if (!in_own_process()) {
+      return;
+    }
+    const watchdog guard;
+    const leak_check leaks;
+    for (const bool async : {false, true}) {
+      int calls = 0;
+      CHECK(failures_until_enough([&] {
+              asio::io_context context;
+              std::optional<process> child;
+              std::exception_ptr failed;
+              if (async) {
+                async_spawn(context, command("true"), [&](std::exception_ptr error, process made) {
+                  failed = error;
+                  child = std::move(made);
+                });
+                context.run();
+              } else {
+                child.emplace(context, command("true"));
+              }
+              if (failed) {
+                std::rethrow_exception(failed);
+              }
+              child->async_wait([&](error_code ec, exit_status status) {
+                ++calls;
+                CHECK_FALSE(ec);
+                CHECK(status.success());
+              });
+              context.restart();
+              context.run();
+            }) >= 3); // two of the loop and a pidfd
+      CHECK(calls == 1);
+    }
   }
 
   TEST_CASE("bad_input: a time-out that is negative, zero or no number has passed at once") {
