@@ -1,16 +1,26 @@
 #include "capture.hpp"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace subproc::detail {
 namespace {
 
-// Doubles: growth by what arrives would copy a large capture once a read.
-void append_growing(std::string& to, std::string_view data) {
-  if (to.capacity() - to.size() < data.size()) {
-    to.reserve(std::max(to.size() + data.size(), 2 * to.capacity()));
+// Doubles: growth by what arrives would copy a large capture once a read. Near the end of memory it
+// takes what it must.
+void grow(std::string& to, std::size_t more) {
+  if (to.capacity() - to.size() < more) {
+    try {
+      to.reserve(std::max(to.size() + more, 2 * to.capacity()));
+    } catch (const std::bad_alloc&) {
+      to.reserve(to.size() + more);
+    }
   }
+}
+
+void append_growing(std::string& to, std::string_view data) {
+  grow(to, data.size());
   to.append(data);
 }
 
@@ -28,6 +38,8 @@ std::size_t capture::head_room() const noexcept {
   }
   return room - std::min(room, head_.size());
 }
+
+void capture::make_room(std::size_t size) { grow(head_, std::min(size, head_room())); }
 
 void capture::append(std::string_view data) {
   received_ += data.size();

@@ -16,6 +16,9 @@ public:
 
   void append(std::string_view data);
 
+  /// Takes memory for as many bytes at the head, before they are read and could be lost.
+  void make_room(std::size_t size);
+
   /// The policy is `error` and more than the limit has come.
   bool over_limit() const noexcept {
     return limit_.policy == overflow::error && head_.size() > limit_.bytes;

@@ -59,6 +59,10 @@ public:
   void scope_ended() noexcept; ///< after a stop: whoever still holds a pipe is not waited for
   void swept() noexcept;
   void cancel() noexcept { finish(asio::error::operation_aborted); }
+  /// There was no room for the next bytes, which are still in the pipe.
+  void out_of_memory() noexcept { finish(make_error_code(std::errc::not_enough_memory)); }
+
+  void make_room(stream_id stream, std::size_t size) { output(stream).kept.make_room(size); }
 
   /// Bytes that a stream has given so far.
   std::uint64_t received(stream_id stream) const noexcept { return output(stream).kept.received(); }

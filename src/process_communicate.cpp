@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <new>
 #include <utility>
 
 namespace subproc::detail {
@@ -258,6 +259,14 @@ void process_core::drain(stream_id stream, std::size_t most) {
   pipe_end& pipe = end(stream);
   for (std::size_t done = 0; done < most && communicate_->wants_read(stream);) {
     const std::span<char> buffer = scratch(pipe.grown ? large_read : small_read);
+    try {
+      if (pipe.grown) { // a small capture must not take more than it holds
+        communicate_->make_room(stream, buffer.size());
+      }
+    } catch (const std::bad_alloc&) {
+      communicate_->out_of_memory();
+      return;
+    }
     error_code ec;
     const std::size_t n = read_some(pipe.handle.get(), buffer.data(), buffer.size(), ec);
     if (ec == asio::error::would_block) {
@@ -367,6 +376,10 @@ void process_core::communicate_blocking(lock& held) {
   communicate_machine& machine = *communicate_;
   auto pause = steady_clock::duration::zero();
   communicate_blocking_ = true;
+  const struct ending {
+    bool& blocking;
+    ~ending() { blocking = false; }
+  } over{communicate_blocking_}; // whatever is thrown
   for (step_communicate(); !machine.done(); step_communicate()) {
     const auto now = steady_clock::now();
     std::array<wait_entry, 4> entries{};
@@ -403,7 +416,6 @@ void process_core::communicate_blocking(lock& held) {
       machine.timer(steady_clock::now());
     }
   }
-  communicate_blocking_ = false;
   if (!machine.outcome()) {
     close_all_pipes();
   }

@@ -406,8 +406,11 @@ exit_status process_core::wait(steady_clock::time_point until,
 void process_core::wait_blocking(lock& held, std::span<wait_entry> entries,
                                  steady_clock::time_point until) {
   held.unlock();
+  const struct relock {
+    lock& held;
+    ~relock() { held.lock(); }
+  } again{held}; // also when the wait throws
   wait_ready(entries, until);
-  held.lock();
 }
 
 error_code process_core::send_signal(int number) noexcept {

@@ -1,6 +1,7 @@
 #include <subproc/process.hpp>
 
 #include "children.hpp"
+#include "own_process.hpp"
 
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 using namespace std::chrono_literals;
@@ -32,6 +34,13 @@ struct outcome {
   error_code ec;
   communicate_result result;
 };
+
+// The size of this program's address space.
+std::size_t pages_in_use() {
+  std::size_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages;
+}
 
 // One communicate, in either way, with the same answer.
 outcome communicate(asio::io_context& context, process& child, way how, std::string input = {},
@@ -405,6 +414,29 @@ TEST_SUITE("communicate") {
       other.out().close();
       hold.write_end.reset();
       CHECK(communicate(context, other, how).result.status == exit_status::from_code(4));
+    }
+  }
+
+  TEST_CASE("communicate: want of memory is an error that loses no byte") {
+    if (sanitized || !in_own_process()) { // sanitizers need room of their own
+      return;
+    }
+    const leak_check leaks;
+    constexpr std::size_t size = 256U << 20U;
+    for (const way how : {way::loop, way::blocking}) {
+      asio::io_context context;
+      process child(context, steps({"out:" + std::to_string(size)}).out(piped));
+      rlimit before{};
+      ::getrlimit(RLIMIT_AS, &before);
+      const rlimit little{(128U << 20U) + 4096 * pages_in_use(), before.rlim_max};
+      REQUIRE(::setrlimit(RLIMIT_AS, &little) == 0);
+      const outcome first = communicate(context, child, how);
+      REQUIRE(::setrlimit(RLIMIT_AS, &before) == 0);
+      CHECK(first.ec == std::errc::not_enough_memory);
+      const outcome second = communicate(context, child, how);
+      CHECK_FALSE(second.ec);
+      CHECK(second.result.status.success());
+      CHECK(second.result.out == pattern(size));
     }
   }
 
