@@ -234,22 +234,23 @@ error_code process_core::begin_communicate(std::string input, steady_clock::time
   return communicate_->begin(std::move(input), deadline);
 }
 
-// Writes what fits; true when the pipe took all of it.
-bool process_core::feed() {
-  for (;;) {
-    const std::string_view rest = communicate_->to_write();
+// Writes what fits, up to a turn: a child that reads as fast must not hold the loop.
+void process_core::feed() {
+  for (std::size_t done = 0; done < turn;) {
+    const std::string_view rest = communicate_->to_write().substr(0, turn - done);
     if (rest.empty()) {
-      return true;
+      return;
     }
     error_code ec;
     const std::size_t n = write_some(end(stream_id::in).handle.get(), rest.data(), rest.size(), ec);
     if (ec == asio::error::would_block) {
-      return false;
+      return;
     }
     if (ec) {
       communicate_->write_failed(ec);
     } else {
       communicate_->wrote(n);
+      done += n;
     }
   }
 }

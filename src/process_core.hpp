@@ -169,7 +169,7 @@ private:
   // Communicate
   error_code begin_communicate(std::string input, steady_clock::time_point deadline);
   bool communicating() const noexcept { return communicate_blocking_ || communicate_handler_; }
-  bool feed();
+  void feed();
   void drain(stream_id stream, std::size_t most);
   void sweep();
   void step_communicate();

@@ -546,6 +546,23 @@ TEST_SUITE("communicate") {
     });
   }
 
+  TEST_CASE("communicate: a child that reads as fast as it is fed does not hold the loop") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"count"}).in(piped).out(piped));
+    constexpr std::size_t size = 256U << 20U;
+    bool done = false;
+    child.async_communicate(std::string(size, 'x'), [&](error_code, communicate_result result) {
+      done = true;
+      CHECK(result.out == std::to_string(size));
+    });
+    std::size_t turns = 0;
+    while (!done) {
+      turns += context.run_one();
+    }
+    CHECK(turns >= (size >> 20U) / 4); // a few MiB a turn
+  }
+
   TEST_CASE("communicate: what is dropped takes no memory [T45]") {
     const leak_check leaks;
     static constexpr std::size_t size = sanitized ? 64'000'000 : 256'000'000;
