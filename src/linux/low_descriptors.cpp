@@ -27,6 +27,24 @@ store& slots() {
 // A number is held by a descriptor that stands for nothing: O_PATH of the root directory.
 int hold_number() noexcept { return ::open("/", O_PATH | O_CLOEXEC); }
 
+// A program that closes all it does not know, as daemons do, may have the number for itself now.
+bool is_held(int number) noexcept {
+  const int flags = ::fcntl(number, F_GETFL);
+  return flags >= 0 && (flags & O_PATH) != 0;
+}
+
+// With the mutex held; -1 when none is left.
+int take_number(store& s) noexcept {
+  while (!s.free.empty()) {
+    const int number = s.free.back();
+    s.free.pop_back();
+    if (is_held(number)) {
+      return number;
+    }
+  }
+  return -1;
+}
+
 void fill(store& s) {
   s.filled = true;
   s.free.reserve(reserve);
@@ -67,8 +85,11 @@ low_descriptors::lease low_descriptors::lower(launch_plan& plan) {
     }
     for (std::size_t i = 0; taken.count_ < wanted; ++i) {
       if (child.moves[i].source >= high) {
-        taken.taken_[taken.count_++] = {s.free.back(), i, child.moves[i].source};
-        s.free.pop_back();
+        const int number = take_number(s);
+        if (number < 0) {
+          break;
+        }
+        taken.taken_[taken.count_++] = {number, i, child.moves[i].source};
       }
     }
   }
