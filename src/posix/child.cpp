@@ -63,6 +63,22 @@ int duplicate_above(int descriptor, int lowest) noexcept {
   return static_cast<int>(syscall(SYS_fcntl, descriptor, F_DUPFD_CLOEXEC, lowest));
 }
 
+// To a number that is no target: above them all, else, below the limit of open files, in a gap.
+int duplicate_away(const child_plan& plan, int descriptor) noexcept {
+  const int above = duplicate_above(descriptor, first_free_above_targets(plan));
+  if (above >= 0 || errno != EINVAL) {
+    return above;
+  }
+  for (int lowest = 3;;) {
+    const int copy = duplicate_above(descriptor, lowest);
+    if (copy < 0 || !is_target(plan, copy)) {
+      return copy;
+    }
+    syscall(SYS_close, copy);
+    lowest = copy + 1;
+  }
+}
+
 // Opens the null device once, for all targets that want it, above every target.
 int open_null(child_plan& plan) noexcept {
   const int opened =
@@ -73,7 +89,7 @@ int open_null(child_plan& plan) noexcept {
   if (opened > 2 && !is_target(plan, opened)) {
     return opened;
   }
-  const int moved = duplicate_above(opened, first_free_above_targets(plan));
+  const int moved = duplicate_away(plan, opened);
   if (moved < 0) {
     fail(plan, spawn_step::open, errno);
   }
@@ -86,7 +102,7 @@ int open_null(child_plan& plan) noexcept {
 void move_descriptors(child_plan& plan) noexcept {
   int null_fd = -1;
   if (plan.report_fd >= 0 && (plan.report_fd < 3 || is_target(plan, plan.report_fd))) {
-    const int moved = duplicate_above(plan.report_fd, first_free_above_targets(plan));
+    const int moved = duplicate_away(plan, plan.report_fd);
     if (moved < 0) {
       fail(plan, spawn_step::dup2, errno);
     }
@@ -96,7 +112,7 @@ void move_descriptors(child_plan& plan) noexcept {
     fd_move& move = plan.moves[i];
     move.staged = move.source;
     if (move.source >= 0 && move.source != move.target && is_target(plan, move.source)) {
-      move.staged = duplicate_above(move.source, first_free_above_targets(plan));
+      move.staged = duplicate_away(plan, move.source);
       if (move.staged < 0) {
         fail(plan, spawn_step::dup2, errno);
       }

@@ -839,6 +839,33 @@ TEST_SUITE("descriptors") {
     }
   }
 
+  TEST_CASE("descriptors: those that trade places may go up to the limit of open files [T12]") {
+    if (!in_own_process()) {
+      return;
+    }
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = 256;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    test_pipe one;
+    test_pipe two;
+    const int a = one.write_end.get();
+    const int b = two.write_end.get();
+    for (const launcher_kind kind : {launcher_kind::none, launcher_kind::fork}) {
+      const std::string script =
+          "echo b >&" + std::to_string(a) + "; echo a >&" + std::to_string(b) + "; : >&255";
+      CHECK(run(command("bash", "-c", script)
+                    .map_fds({{a, b}, {b, a}, {255, a}})
+                    .launcher(make_launcher(kind)))
+                .status.success());
+      char got[2];
+      CHECK(::read(one.read_end.get(), got, 2) == 2);
+      CHECK(got[0] == 'a');
+      CHECK(::read(two.read_end.get(), got, 2) == 2);
+      CHECK(got[0] == 'b');
+    }
+  }
+
   TEST_CASE("descriptors: what was lowered for a child is not kept open") {
     const leak_check leaks;
     const watchdog guard;
