@@ -43,7 +43,7 @@ std::exception_ptr judge(const process_core& core, completed_process& result, er
                          run_kind kind) {
   const command& cmd = core.get_command();
   result.timed_out = ec == asio::error::timed_out;
-  result.cancelled = ec == asio::error::operation_aborted;
+  result.cancelled = result.cancelled || ec == asio::error::operation_aborted;
   if (ec == errc::output_limit) {
     result.out_dropped = result.out.size() - std::min(result.out.size(), cmd.limit().bytes);
     result.err_dropped = result.err.size() - std::min(result.err.size(), cmd.limit().bytes);
@@ -168,8 +168,8 @@ void run_operation::stop_ended() {
 
 void run_operation::complete(error_code ec, std::optional<communicate_result> got) {
   completed_process result = core_->take_result(std::move(got));
+  result.cancelled = stop_grace_.has_value();
   std::exception_ptr error = judge(*core_, result, ec, kind_);
-  result.cancelled = result.cancelled || stop_grace_;
   core_->drop(); // off the loop, before the caller can know that it may go
   handler_.complete(std::move(error), std::move(result));
 }

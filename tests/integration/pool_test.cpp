@@ -56,6 +56,35 @@ TEST_SUITE("pool") {
     CHECK(got->process.status == exit_status::from_signal(SIGTERM));
   }
 
+  TEST_CASE("pool: that a command was stopped is said in its exception too") {
+    const leak_check leaks;
+    asio::io_context context;
+    test_pipe ready;
+    int given = 0;
+    std::optional<pool_result> got;
+    pool jobs(
+        context, {.concurrency = 1},
+        [&](command& next) {
+          next = shell("echo >&3; exec sleep 600").map_fds({{3, ready.write_end.get()}}).check();
+          return given++ == 0 ? next_command::ready : next_command::end;
+        },
+        [&](pool_result result) { got = std::move(result); });
+    jobs.async_run([](std::exception_ptr, pool_summary) {});
+    for (pollfd entry{ready.read_end.get(), POLLIN, 0}; ::poll(&entry, 1, 0) == 0;) {
+      context.run_one_for(1ms);
+    }
+    jobs.stop(1h);
+    context.run();
+    REQUIRE(got);
+    CHECK(got->process.cancelled);
+    REQUIRE(got->error);
+    try {
+      std::rethrow_exception(got->error);
+    } catch (const called_process_error& error) {
+      CHECK(error.result().cancelled);
+    }
+  }
+
   TEST_CASE("pool: nothing is called any more once it was destroyed") {
     const leak_check leaks;
     asio::io_context context;
