@@ -1,5 +1,6 @@
 #include "launch_queue.hpp"
 
+#include "per_process.hpp"
 #include "platform.hpp"
 
 #include <algorithm>
@@ -15,11 +16,6 @@ namespace {
 
 class launch_queue {
 public:
-  static launch_queue& instance() {
-    static launch_queue* const one = new launch_queue;
-    return *one;
-  }
-
   void push(std::function<void()> job) {
     bool grow = false;
     {
@@ -78,6 +74,8 @@ private:
 
 } // namespace
 
-void launch_later(std::function<void()> job) { launch_queue::instance().push(std::move(job)); }
+void launch_later(std::function<void()> job) {
+  of_this_process<launch_queue>().push(std::move(job));
+}
 
 } // namespace subproc::detail

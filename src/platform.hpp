@@ -36,6 +36,9 @@ struct wait_entry {
 /// whether any is ready.
 bool wait_ready(std::span<wait_entry> entries, steady_clock::time_point until);
 
+/// The number of this process; another one after a fork.
+long process_number() noexcept;
+
 /// A thread for the library's own work: detached, and no signal of the program is handled on it.
 void start_background_thread(std::function<void()> body);
 

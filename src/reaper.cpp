@@ -1,5 +1,6 @@
 #include "reaper.hpp"
 
+#include "per_process.hpp"
 #include "platform.hpp"
 
 #include <asio/executor_work_guard.hpp>
@@ -51,12 +52,6 @@ struct watched {
 
 class reaper {
 public:
-  // Immortal: children may outlive static destruction.
-  static reaper& instance() {
-    static reaper* const one = new reaper;
-    return *one;
-  }
-
   void add(std::unique_ptr<child> left) {
     const std::lock_guard lock(mutex_);
     waiting_.push_back(std::move(left));
@@ -131,7 +126,7 @@ private:
 
 void reap_in_background(std::unique_ptr<child> left) noexcept {
   if (left && !left->try_wait()) {
-    reaper::instance().add(std::move(left));
+    of_this_process<reaper>().add(std::move(left));
   }
 }
 

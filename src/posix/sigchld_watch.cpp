@@ -6,11 +6,13 @@
 
 #include "sigchld_watch.hpp"
 
+#include "../per_process.hpp"
 #include "../platform.hpp"
 
 #include "scope.hpp"
 #include "usage.hpp"
 
+#include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/steady_timer.hpp>
@@ -47,11 +49,7 @@ void on_sigchld(int number, siginfo_t* info, void* context) {
 
 class sigchld_watch {
 public:
-  // Immortal: children may outlive static destruction.
-  static sigchld_watch& instance() {
-    static sigchld_watch* const watch = new sigchld_watch;
-    return *watch;
-  }
+  sigchld_watch() : heard_(context_), timer_(context_) {}
 
   unique_handle add(pid_t pid) {
     int ends[2];
@@ -62,6 +60,7 @@ public:
     unique_handle write_end(ends[1]);
     {
       const std::lock_guard lock(mutex_);
+      start();
       children_.insert_or_assign(pid, std::move(write_end));
     }
     asio::post(context_, [this] { sweep(); }); // it may have ended before it was added
@@ -74,15 +73,24 @@ public:
   }
 
 private:
-  sigchld_watch() : heard_(context_), timer_(context_) {
-    listen();
-    sweep_later();
-    start_background_thread([this] { context_.run(); });
+  // With the mutex held.
+  void start() {
+    if (!started_) {
+      start_background_thread([this, work = asio::make_work_guard(context_)] { context_.run(); });
+      started_ = true;
+      listen();
+      sweep_later();
+    }
   }
 
   // A program that ignores SIGCHLD, so that its children vanish by themselves, goes on doing so.
   void listen() {
-    ::sigaction(SIGCHLD, nullptr, &earlier);
+    struct sigaction now {};
+    ::sigaction(SIGCHLD, nullptr, &now);
+    // After a fork it may be ours already, and must not call itself.
+    if ((now.sa_flags & SA_SIGINFO) == 0 || now.sa_sigaction != on_sigchld) {
+      earlier = now;
+    }
     const bool has_handler = (earlier.sa_flags & SA_SIGINFO) != 0 || earlier.sa_handler != SIG_DFL;
     const bool ignored = (earlier.sa_flags & SA_SIGINFO) == 0 && earlier.sa_handler == SIG_IGN;
     int ends[2];
@@ -133,6 +141,7 @@ private:
   }
 
   std::mutex mutex_;
+  bool started_ = false;
   std::map<pid_t, unique_handle> children_;
   asio::io_context context_;
   asio::posix::stream_descriptor heard_;
@@ -142,11 +151,11 @@ private:
 class watched_child final : public child {
 public:
   watched_child(pid_t pid, scope own)
-      : pid_(pid), hold_leader_(own != scope::process), ended_(sigchld_watch::instance().add(pid)) {
-  }
+      : pid_(pid), hold_leader_(own != scope::process),
+        ended_(of_this_process<sigchld_watch>().add(pid)) {}
 
   ~watched_child() override {
-    sigchld_watch::instance().remove(pid_);
+    of_this_process<sigchld_watch>().remove(pid_);
     if (report_ && hold_leader_ && !released_) {
       siginfo_t info{};
       ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG);

@@ -11,6 +11,8 @@
 
 namespace subproc::detail {
 
+long process_number() noexcept { return ::getpid(); }
+
 void start_background_thread(std::function<void()> body) {
   const signal_block blocked; // inherited by the new thread
   std::thread(std::move(body)).detach();

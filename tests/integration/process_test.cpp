@@ -2,6 +2,7 @@
 #include <subproc/run.hpp>
 
 #include "children.hpp"
+#include "own_process.hpp"
 
 #include <asio/awaitable.hpp>
 #include <asio/bind_cancellation_slot.hpp>
@@ -34,6 +35,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace subproc;
@@ -565,6 +567,28 @@ TEST_SUITE("process") {
         context.restart();
       }
     }
+  }
+
+  TEST_CASE("process: a program that has forked starts and reaps as before") {
+    if (sanitized || !in_own_process()) { // their run-times do not start threads after a fork
+      return;
+    }
+    warm_up(); // the threads of the parent
+    const pid_t copy = ::fork();
+    if (copy == 0) {
+      ::alarm(30);
+      asio::io_context context;
+      bool good = false;
+      async_spawn(context, steps({"exit:0"}), [&](std::exception_ptr error, process child) {
+        good = !error && child.wait().success();
+      });
+      context.run();
+      process(context, steps({"byte:0"}).in(piped)); // dropped
+      ::_exit(good && eventually([] { return !has_children(); }) ? 0 : 1);
+    }
+    int status = -1;
+    CHECK(::waitpid(copy, &status, 0) == copy);
+    CHECK(status == 0);
   }
 
   volatile sig_atomic_t alarms = 0;
