@@ -30,8 +30,8 @@ process_core::~process_core() {
 // A loop that cannot get its descriptors must say so before there is a child to be waited for.
 void process_core::prepare_loop() {
   try {
-    if (executor_) {
-      readiness::prepare(executor_);
+    if (service_) {
+      service_->prepare(executor_);
     }
   } catch (const std::system_error& error) {
     throw spawn_error(error.code(), spawn_step::pipe, {}, "the event loop cannot be set up");

@@ -1,5 +1,6 @@
 #include "process_service.hpp"
 
+#include "platform.hpp"
 #include "process_core.hpp"
 
 #include <utility>
@@ -14,6 +15,13 @@ process_service::process_service(asio::execution_context& context)
 
 process_service& process_service::of(const asio::any_io_executor& executor) {
   return asio::use_service<process_service>(asio::query(executor, asio::execution::context));
+}
+
+void process_service::prepare(const asio::any_io_executor& executor) {
+  if (!prepared_.load(std::memory_order_relaxed)) {
+    readiness::prepare(executor);
+    prepared_.store(true, std::memory_order_relaxed);
+  }
 }
 
 void process_service::add(process_core& core) noexcept {

@@ -2,6 +2,7 @@
 
 #include <subproc/detail/asio.hpp>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 
@@ -26,12 +27,16 @@ public:
 
   static process_service& of(const asio::any_io_executor& executor);
 
+  /// Makes the loop open what waits and timers need, once. Throws std::system_error.
+  void prepare(const asio::any_io_executor& executor);
+
   void add(process_core& core) noexcept;
   void remove(process_core& core) noexcept;
 
 private:
   void shutdown() noexcept override;
 
+  std::atomic<bool> prepared_ = false;
   std::mutex mutex_;
   process_core* first_ = nullptr;
 };
