@@ -5,6 +5,7 @@
 #include "text.hpp"
 
 #include <charconv>
+#include <ostream>
 #include <utility>
 
 namespace subproc {
@@ -156,6 +157,8 @@ const char* to_string(spawn_step step) noexcept {
   }
   return "unknown step";
 }
+
+std::ostream& operator<<(std::ostream& os, spawn_step step) { return os << to_string(step); }
 
 spawn_error::spawn_error(error_code ec, spawn_step step, std::string path,
                          const std::string& detail)

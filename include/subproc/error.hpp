@@ -3,6 +3,7 @@
 #include <subproc/detail/asio.hpp>
 #include <subproc/detail/export.hpp>
 
+#include <iosfwd>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -48,13 +49,14 @@ enum class spawn_step {
 };
 
 SUBPROC_API const char* to_string(spawn_step step) noexcept;
+SUBPROC_API std::ostream& operator<<(std::ostream& os, spawn_step step);
 
 /// A child could not be started: the errno, the step, and what it concerned. Not a
 /// subprocess_error, as in Python. Nothing is left behind: no descriptor, no zombie.
 class SUBPROC_API spawn_error : public std::system_error {
 public:
   /// `path`: the program as the caller named it (exec), the directory (chdir), the file (open), the
-  /// option that was wrong (arguments), else empty. `detail`: what is wrong, for `arguments`.
+  /// option that was wrong (arguments), else empty. `detail`: what is wrong, where more is known.
   spawn_error(error_code ec, spawn_step step, std::string path, const std::string& detail = {});
 
   spawn_step step() const noexcept { return step_; }

@@ -280,6 +280,10 @@ spawn_error launch_plan::error(const child_report& report) const {
   const error_code ec(report.error, std::system_category());
   switch (report.step) {
   case spawn_step::exec:
+    if (report.error == ENOENT && program_.find(' ') != std::string::npos &&
+        program_.find('/') == std::string::npos) {
+      return {ec, report.step, program_, "a string is one name and never split at spaces"};
+    }
     return {ec, report.step, program_};
   case spawn_step::chdir:
     return {ec, report.step, directory_};

@@ -218,6 +218,12 @@ TEST_SUITE("bad_input") {
     });
   }
 
+  TEST_CASE("bad_input: a command line given as one string is told that it is not split") {
+    const std::string words = spawn_error_of([] { run("ls -l"); }).what();
+    CHECK_MESSAGE(words.find("never split") != std::string::npos, words);
+    CHECK_MESSAGE(words.find("'ls -l'") != std::string::npos, words);
+  }
+
   TEST_CASE("bad_input: each step before exec that fails is named, and leaves nothing [T4] [T5]") {
     const leak_check leaks;
     const bad_files files;

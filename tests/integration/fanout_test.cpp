@@ -89,6 +89,19 @@ TEST_SUITE("fanout") {
     CHECK(unreadable.err.find("cannot read the items") != std::string::npos);
   }
 
+  TEST_CASE("fanout: its memory is that of few items, however many come") {
+    const auto memory = [](int items) {
+      const completed_process done =
+          run(command("sh", "-c", "seq \"$2\" | \"$0\" -k \"$1\"", SUBPROC_FANOUT,
+                      SUBPROC_HELPERS_DIR "/nothing", std::to_string(items)));
+      CHECK(done.status.success());
+      return done.usage.max_resident_bytes; // of the largest of them, which is fanout
+    };
+    const auto few = memory(100);
+    // Sanitizers keep what was freed for a while.
+    CHECK(memory(times(20'000)) < few + (sanitized ? 64 << 20 : 4 << 20));
+  }
+
   TEST_CASE("fanout: wrong usage starts nothing") {
     for (const char* jobs : {"-1", "", "x", "99999999999999999999"}) {
       CAPTURE(jobs);

@@ -82,6 +82,9 @@ TEST_SUITE("error") {
       CHECK(names.insert(to_string(static_cast<spawn_step>(i))).second);
     }
     CHECK(std::string(to_string(spawn_step::setgroups)) == "setgroups");
+    std::ostringstream printed;
+    printed << spawn_step::exec;
+    CHECK(printed.str() == "exec");
   }
 
   TEST_CASE("error: a spawn_error names program, step and reason") {
