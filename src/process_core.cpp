@@ -80,7 +80,7 @@ void process_core::async_launch(asio::cancellation_slot slot, spawn_handler hand
     } else {
       start();
     }
-    launched(std::move(self), std::move(error), std::move(started), before);
+    self->launched(std::move(error), std::move(started), before);
   });
 }
 
@@ -91,27 +91,26 @@ bool process_core::begin_launch() noexcept {
   return launching_;
 }
 
-// The handler gets the last reference of this thread: what it closes is closed when it returns.
-void process_core::launched(core_ptr self, std::exception_ptr error, launched_child started,
+void process_core::launched(std::exception_ptr error, launched_child started,
                             steady_clock::time_point before) noexcept {
-  spawn_handler handler;
-  {
-    const lock held(self->mutex_);
-    handler = std::move(self->spawn_handler_);
-    if (handler && error) {
-      self->disconnect(); // once the handler is posted the loop may go at any time
-    } else if (handler) {
-      self->attach(std::move(started), before);
-    }
-  }
-  if (!handler) {
-    abandon_child(std::move(started.child), drop_policy::kill, self->scope_);
+  lock held(mutex_);
+  if (!spawn_handler_) {
+    held.unlock();
+    abandon_child(std::move(started.child), drop_policy::kill, scope_);
     return;
   }
-  if (error) {
-    self.reset();
+  const bool failed = error != nullptr;
+  core_ptr self;
+  if (!failed) {
+    attach(std::move(started), before);
+    self = shared_from_this();
   }
-  handler.complete(std::move(error), std::move(self));
+  // The handler may end the loop at once. A loop that goes asks this core first, and so waits for
+  // the mutex: the post has to be over before the core leaves it.
+  std::exchange(spawn_handler_, {}).complete(std::move(error), std::move(self));
+  if (failed) {
+    disconnect();
+  }
 }
 
 void process_core::attach(launched_child started, steady_clock::time_point before) {

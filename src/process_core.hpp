@@ -140,8 +140,8 @@ private:
   void prepare_loop();
   void attach(launched_child started, steady_clock::time_point before);
   bool begin_launch() noexcept;
-  static void launched(core_ptr self, std::exception_ptr error, launched_child started,
-                       steady_clock::time_point before) noexcept;
+  void launched(std::exception_ptr error, launched_child started,
+                steady_clock::time_point before) noexcept;
   void disconnect() noexcept;
   void end_launch(); ///< with the mutex held
 

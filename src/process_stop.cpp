@@ -118,10 +118,10 @@ void process_core::cancel_launch() {
 
 void process_core::end_launch() {
   if (spawn_handler_) {
-    disconnect(); // a launcher thread may hold this longer than the loop lives
     const error_code aborted = asio::error::operation_aborted;
     std::exchange(spawn_handler_, {})
         .complete(std::make_exception_ptr(std::system_error(aborted, "spawn")), nullptr);
+    disconnect(); // a launcher thread may hold this longer than the loop lives
   }
 }
 
