@@ -30,6 +30,11 @@ public:
   std::size_t running() const noexcept { return running_now_; }
 
   void run(asio::cancellation_slot slot, pool_handler handler) {
+    if (started_.exchange(true)) {
+      const error_code twice = make_error_code(errc::operation_pending);
+      handler.complete(std::make_exception_ptr(std::system_error(twice, "pool")), {});
+      return;
+    }
     if (slot.is_connected()) {
       slot.assign([weak = weak_from_this()](asio::cancellation_type type) {
         const auto self = weak.lock();
@@ -42,12 +47,6 @@ public:
       });
     }
     asio::post(strand_, [self = shared_from_this(), h = std::move(handler)]() mutable {
-      if (self->started_) {
-        const error_code twice = make_error_code(errc::operation_pending);
-        h.complete(std::make_exception_ptr(std::system_error(twice, "pool")), {});
-        return;
-      }
-      self->started_ = true;
       self->handler_ = std::move(h);
       self->pump();
     });
@@ -203,7 +202,7 @@ private:
   pool_handler handler_;
   pool_summary summary_;
   std::exception_ptr error_;
-  bool started_ = false;
+  std::atomic<bool> started_ = false;
   std::atomic<bool> gone_ = false;
   std::atomic<std::size_t> running_now_ = 0;
   std::unordered_map<std::uint64_t, std::weak_ptr<run_operation>> jobs_; ///< they own this

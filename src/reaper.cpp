@@ -50,6 +50,12 @@ struct watched {
   steady_clock::duration pause = std::chrono::milliseconds(1);
 };
 
+struct reaper_loop {
+  asio::io_context context{1};
+  asio::steady_timer opens_all{context}; ///< what the loop needs of descriptors
+  asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
+};
+
 class reaper {
 public:
   void add(std::unique_ptr<child> left) {
@@ -63,12 +69,6 @@ public:
   }
 
 private:
-  struct loop {
-    asio::io_context context{1};
-    asio::steady_timer opens_all{context}; ///< what the loop needs of descriptors
-    asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
-  };
-
   void watch_waiting() {
     for (std::unique_ptr<child>& left : std::exchange(waiting_, {})) {
       auto entry = std::make_shared<watched>(loop_->context, std::move(left));
@@ -119,7 +119,7 @@ private:
   std::mutex mutex_;
   std::vector<std::unique_ptr<child>> waiting_; ///< for a loop
   bool started_ = false;
-  std::optional<loop> loop_;
+  std::optional<reaper_loop> loop_;
 };
 
 } // namespace

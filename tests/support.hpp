@@ -69,6 +69,17 @@ inline bool has_children() {
   return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
+/// Whether this process has a pidfd open: a thread that reaps a child closes it a moment later.
+inline bool has_pidfds() {
+  const std::vector<int> open = open_descriptors();
+  return std::any_of(open.begin(), open.end(), [](int number) {
+    std::error_code gone;
+    const auto what =
+        std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(number), gone);
+    return what == "anon_inode:[pidfd]";
+  });
+}
+
 inline std::size_t thread_count() {
   const std::filesystem::directory_iterator tasks("/proc/self/task");
   return static_cast<std::size_t>(std::distance(begin(tasks), end(tasks)));

@@ -436,16 +436,22 @@ TEST_SUITE("descriptors") {
 
   TEST_CASE("descriptors: a closed one is refused, though our own pipe takes its number [T12]") {
     const leak_check leaks;
-    const int closed = null_device().get(); // the lowest free number: the next pipe's
+    // The lowest free numbers: those of the next pipe.
+    const auto [closed, next] = [] {
+      const unique_handle first = null_device();
+      const unique_handle second = null_device();
+      return std::pair(first.get(), second.get());
+    }();
     const std::errc refused = std::errc::bad_file_descriptor;
     CHECK(code_of(command("true").in(fd(closed))) == refused);
     CHECK(code_of(command("true").in(piped).out(fd(closed))) == refused);
-    CHECK(code_of(command("true").in(piped).err(fd(closed + 1))) == refused);
+    CHECK(code_of(command("true").in(piped).err(fd(next))) == refused);
     CHECK(code_of(command("true").out(piped).err(fd(closed))) == refused);
     CHECK(code_of(command("true").in(piped).pass_fds({closed})) == refused);
     CHECK(code_of(command("true").in(file("/dev/null")).out(fd(closed))) == refused);
-    CHECK(spawn_error_of([&] { run(command("true").pass_fds({closed})); }).step() ==
-          spawn_step::arguments);
+    const spawn_error error =
+        spawn_error_of([&, number = closed] { run(command("true").pass_fds({number})); });
+    CHECK(error.step() == spawn_step::arguments);
   }
 
   TEST_CASE("descriptors: a closed stdout cannot be merged, though our own take its number [T12]") {
