@@ -25,7 +25,7 @@ namespace subproc::test {
 
 /// The helper `steps` with what it has to do.
 inline command steps(const std::vector<std::string>& what) {
-  std::vector<std::string> args{SUBPROC_HELPERS_DIR "/steps"};
+  std::vector<std::string> args{helper("steps")};
   args.insert(args.end(), what.begin(), what.end());
   return command(args);
 }

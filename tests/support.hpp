@@ -37,6 +37,10 @@
 
 namespace subproc::test {
 
+/// The path of a program of tests/helpers, and of fanout; see programs.cpp.
+std::string helper(const char* name);
+std::string fanout_program();
+
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 inline constexpr bool sanitized = true;
 #elif defined(__has_feature)

@@ -426,7 +426,7 @@ TEST_SUITE("bad_input") {
   TEST_CASE("bad_input: a time-out that is negative, zero or no number has passed at once") {
     const leak_check leaks;
     const watchdog guard;
-    const command forever(SUBPROC_HELPERS_DIR "/forever");
+    const command forever(helper("forever"));
     for (const double number : numbers) {
       CAPTURE(number);
       CHECK_THROWS_AS(run(command(forever).timeout(seconds(number))), timeout_expired);

@@ -110,7 +110,7 @@ table parse(const std::string& report) {
   return open;
 }
 
-command lister() { return command(SUBPROC_HELPERS_DIR "/descriptors"); }
+command lister() { return command(helper("descriptors")); }
 
 // What a child has open. It reports through a descriptor of its own, above what a caller with
 // closed streams would get and below what counts as high, which is left out of the answer.
@@ -396,7 +396,7 @@ struct lane {
     if (left-- == 0) {
       return;
     }
-    child.emplace(context, command(SUBPROC_HELPERS_DIR "/nothing").out(piped));
+    child.emplace(context, command(helper("nothing")).out(piped));
     pending = 2;
     child->async_wait([this](error_code, exit_status) { over(); });
     child->out().async_read_some(asio::buffer(byte), [this](error_code, std::size_t) { over(); });
@@ -680,7 +680,7 @@ TEST_SUITE("descriptors") {
       spawners.emplace_back([&over, t] {
         const auto by = make_launcher(t == 0 ? launcher_kind::vfork : launcher_kind::none);
         while (!over) {
-          run(command(SUBPROC_HELPERS_DIR "/nothing").launcher(by));
+          run(command(helper("nothing")).launcher(by));
         }
       });
     }
@@ -736,7 +736,7 @@ TEST_SUITE("descriptors") {
         }
       });
     }
-    const command child(SUBPROC_HELPERS_DIR "/nothing");
+    const command child(helper("nothing"));
     for (int i = 0; i < times(80); ++i) {
       run(command(child).in(fd(a)).out(null).err(fd(b)).map_fds(
           {{300, a}, {301, b}, {a, b}, {b, a}}));

@@ -29,7 +29,7 @@ using namespace subproc::test;
 
 namespace {
 
-command forever() { return command(SUBPROC_HELPERS_DIR "/forever"); }
+command forever() { return command(helper("forever")); }
 
 std::string line_of(int descriptor) {
   std::string line;
@@ -85,11 +85,11 @@ int start_operations(process& child, outcomes& all, bool communicate) {
 
 // Ignores SIGTERM, and has done so once its stdout says so.
 std::unique_ptr<process> stubborn(asio::io_context& context) {
-  return std::make_unique<process>(
-      context, shell("trap '' TERM; echo ready; exec \"$0\"", SUBPROC_HELPERS_DIR "/forever")
-                   .in(piped)
-                   .out(piped)
-                   .err(piped));
+  return std::make_unique<process>(context,
+                                   shell("trap '' TERM; echo ready; exec \"$0\"", helper("forever"))
+                                       .in(piped)
+                                       .out(piped)
+                                       .err(piped));
 }
 
 } // namespace
@@ -105,7 +105,7 @@ TEST_SUITE("drop") {
         test_pipe out;
         {
           asio::io_context context;
-          command cmd = command(SUBPROC_HELPERS_DIR "/family", "ignores", "ignores")
+          command cmd = command(helper("family"), "ignores", "ignores")
                             .launcher(make_launcher(kind))
                             .out(fd(out.write_end.get()));
           const process child(context, session ? cmd.new_session() : cmd.process_group(0));
@@ -125,8 +125,7 @@ TEST_SUITE("drop") {
     {
       asio::io_context context;
       const process child(
-          context,
-          command(SUBPROC_HELPERS_DIR "/family", "ignores", "obeys").out(fd(out.write_end.get())));
+          context, command(helper("family"), "ignores", "obeys").out(fd(out.write_end.get())));
       member = std::stoi(line_of(out.read_end.get()));
     }
     out.write_end.reset();
@@ -167,7 +166,7 @@ TEST_SUITE("drop") {
     test_pipe out;
     {
       asio::io_context context;
-      const process child(context, command(SUBPROC_HELPERS_DIR "/family", "obeys", "obeys")
+      const process child(context, command(helper("family"), "obeys", "obeys")
                                        .out(fd(out.write_end.get()))
                                        .process_group(0)
                                        .drop(drop_policy::terminate));

@@ -174,9 +174,8 @@ TEST_SUITE("exit_watch") {
     const watchdog guard;
     asio::io_context context;
     process child(context, steps({"read:1", "exit:5"}).in(piped));
-    process tracer(
-        context,
-        command(SUBPROC_HELPERS_DIR "/tracer", std::to_string(child.pid())).in(piped).out(piped));
+    process tracer(context,
+                   command(helper("tracer"), std::to_string(child.pid())).in(piped).out(piped));
     if (read_line(tracer) == "refused\n") {
       MESSAGE("left out: tracing is not allowed here");
       return;
@@ -221,9 +220,8 @@ TEST_SUITE("exit_watch") {
     const leak_check leaks;
     asio::io_context context;
     process child(context, steps({"read:1", "exit:5"}).in(piped));
-    process tracer(
-        context,
-        command(SUBPROC_HELPERS_DIR "/tracer", std::to_string(child.pid())).in(piped).out(piped));
+    process tracer(context,
+                   command(helper("tracer"), std::to_string(child.pid())).in(piped).out(piped));
     if (read_line(tracer) == "refused\n") {
       MESSAGE("left out: tracing is not allowed here");
       return;
@@ -249,8 +247,8 @@ TEST_SUITE("exit_watch") {
       const leak_check leaks;
       for (const std::string& lacking : {everything, no_pidfd}) {
         for (const std::string scope : {"process", "group", "session"}) {
-          check_part(run(this_case("scope " + scope + ", without " + lacking,
-                                   SUBPROC_HELPERS_DIR "/pid_namespace")));
+          check_part(
+              run(this_case("scope " + scope + ", without " + lacking, helper("pid_namespace"))));
         }
       }
       return;
@@ -322,8 +320,8 @@ TEST_SUITE("exit_watch") {
       const leak_check leaks;
       for (const std::string scope : {"group", "session"}) {
         for (const std::string& lacking : {everything, no_pidfd}) {
-          check_part(run(this_case("scope " + scope + ", without " + lacking,
-                                   SUBPROC_HELPERS_DIR "/pid_namespace")));
+          check_part(
+              run(this_case("scope " + scope + ", without " + lacking, helper("pid_namespace"))));
         }
       }
       return;
@@ -548,7 +546,7 @@ TEST_SUITE("exit_watch") {
     for (int i = 0; i < count; ++i) {
       asio::io_context& context = contexts[static_cast<std::size_t>(i) % contexts.size()];
       const int group = children.empty() ? 0 : children.front().pid();
-      children.emplace_back(context, command(SUBPROC_HELPERS_DIR "/forever").process_group(group));
+      children.emplace_back(context, command(helper("forever")).process_group(group));
       children.back().async_wait([&seen](error_code, exit_status status) {
         seen += status == exit_status::from_signal(SIGKILL) ? 1 : 0;
       });

@@ -107,7 +107,7 @@ struct expectation {
 };
 
 command family(const char* leader, const char* member) {
-  return command(SUBPROC_HELPERS_DIR "/family", leader, member).out(piped).process_group(0);
+  return command(helper("family"), leader, member).out(piped).process_group(0);
 }
 
 int succeed(void*) { return 0; }
@@ -122,7 +122,7 @@ void check_run(const expectation& expected) {
   CHECK(run(steps({"exit:7"})).status.exit_code() == 7);
   CHECK(run(steps({"raise:" + std::to_string(SIGTERM)})).status.signal() == SIGTERM);
   const unique_handle own(::dup(0)); // without close-on-exec, for any careless child to get
-  const std::string open = check_output(command(SUBPROC_HELPERS_DIR "/descriptors"));
+  const std::string open = check_output(command(helper("descriptors")));
   CHECK_MESSAGE(std::count(open.begin(), open.end(), '\n') == 3, open);
   // Credentials and hooks keep their own way.
   CHECK(run(command("true").pre_exec({succeed})).launched_by == launcher_kind::fork);
@@ -141,7 +141,7 @@ void check_failed_start() {
 
 void check_time_out() {
   try {
-    run(command(SUBPROC_HELPERS_DIR "/forever").out(piped).timeout(50ms));
+    run(command(helper("forever")).out(piped).timeout(50ms));
     FAIL("no exception");
   } catch (const timeout_expired& error) {
     CHECK(error.result().status.signal() == SIGKILL);

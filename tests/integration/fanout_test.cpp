@@ -28,7 +28,7 @@ namespace {
 
 template <class... Args>
 command fanout(const Args&... args) {
-  return command(SUBPROC_FANOUT, args...).capture_output().in(null);
+  return command(fanout_program(), args...).capture_output().in(null);
 }
 
 // By which jobs tell the test something.
@@ -71,8 +71,9 @@ TEST_SUITE("fanout") {
     const char* tree = "/usr/include/asio";
     const std::string expected =
         check_output({"find", tree, "-type", "f", "-exec", "sha256sum", "{}", "+"});
-    const std::string got = check_output(
-        {"sh", "-c", "find \"$1\" -type f -print0 | \"$0\" -0 -k sha256sum", SUBPROC_FANOUT, tree});
+    const std::string got =
+        check_output({"sh", "-c", "find \"$1\" -type f -print0 | \"$0\" -0 -k sha256sum",
+                      fanout_program(), tree});
     CHECK(got == expected);
   }
 
@@ -92,8 +93,8 @@ TEST_SUITE("fanout") {
   TEST_CASE("fanout: its memory is that of few items, however many come") {
     const auto memory = [](int items) {
       const completed_process done =
-          run(command("sh", "-c", "seq \"$2\" | \"$0\" -k \"$1\"", SUBPROC_FANOUT,
-                      SUBPROC_HELPERS_DIR "/nothing", std::to_string(items)));
+          run(command("sh", "-c", "seq \"$2\" | \"$0\" -k \"$1\"", fanout_program(),
+                      helper("nothing"), std::to_string(items)));
       CHECK(done.status.success());
       return done.usage.max_resident_bytes; // of the largest of them, which is fanout
     };
@@ -116,7 +117,7 @@ TEST_SUITE("fanout") {
 
   TEST_CASE("fanout: closed standard descriptors are not taken by fanout's own") {
     const auto exit_code = [](const char* script) {
-      return run(command("sh", "-c", script, SUBPROC_FANOUT).capture_output()).status.exit_code();
+      return run(command("sh", "-c", script, fanout_program()).capture_output()).status.exit_code();
     };
     CHECK(exit_code("\"$0\" echo ::: a >&-") == 255);
     CHECK(exit_code("\"$0\" echo <&-") == 255);
@@ -136,7 +137,7 @@ TEST_SUITE("fanout") {
     unique_handle from(ends[0]);
     unique_handle to(ends[1]);
     asio::io_context context;
-    process child(context, command(SUBPROC_FANOUT, "head", "-c", "10000000", ":::", "/dev/zero")
+    process child(context, command(fanout_program(), "head", "-c", "10000000", ":::", "/dev/zero")
                                .in(null)
                                .out(fd(to.get())));
     REQUIRE(::fcntl(to.get(), F_SETFL, O_NONBLOCK) == 0); // after the start, which clears it
@@ -152,7 +153,7 @@ TEST_SUITE("fanout") {
 
   TEST_CASE("fanout: more jobs than descriptors wait, they do not fail") {
     const completed_process done =
-        run(command("sh", "-c", "ulimit -n 20; seq 40 | \"$0\" -j50 echo", SUBPROC_FANOUT)
+        run(command("sh", "-c", "ulimit -n 20; seq 40 | \"$0\" -j50 echo", fanout_program())
                 .capture_output());
     CHECK(done.status.success());
     CHECK(std::count(done.out.begin(), done.out.end(), '\n') == 40);
@@ -160,7 +161,7 @@ TEST_SUITE("fanout") {
   }
 
   TEST_CASE("fanout: an item with a NUL byte fails alone, also with --shell") {
-    const completed_process done = run(command(SUBPROC_FANOUT, "-k", "--shell", "echo")
+    const completed_process done = run(command(fanout_program(), "-k", "--shell", "echo")
                                            .input(std::string("a\0b\nc\n", 6))
                                            .capture_output());
     CHECK(done.out == "c\n");
@@ -175,7 +176,7 @@ TEST_SUITE("fanout") {
 
   TEST_CASE("fanout: a dry run of an endless input ends at a signal") {
     asio::io_context context;
-    process child(context, command(SUBPROC_FANOUT, "-0", "--dry-run", "echo")
+    process child(context, command(fanout_program(), "-0", "--dry-run", "echo")
                                .in(file("/dev/zero"))
                                .err(null)
                                .out(piped));
@@ -187,7 +188,7 @@ TEST_SUITE("fanout") {
 
   TEST_CASE("fanout: an endless input whose reader has gone ends quietly") {
     const completed_process done = run(
-        command("sh", "-c", "yes | \"$0\" -q echo | head -n 3", SUBPROC_FANOUT).capture_output());
+        command("sh", "-c", "yes | \"$0\" -q echo | head -n 3", fanout_program()).capture_output());
     CHECK(done.out == "y\ny\ny\n");
   }
 
@@ -198,7 +199,7 @@ TEST_SUITE("fanout") {
   }
 
   TEST_CASE("fanout: the bar stays on the screen while jobs end") {
-    std::vector<std::string> args{SUBPROC_FANOUT, "--bar", "-j1", "sleep", ":::"};
+    std::vector<std::string> args{fanout_program(), "--bar", "-j1", "sleep", ":::"};
     args.insert(args.end(), 20, "0.03");
     const std::string err = run(command(args).capture_output().in(null)).err;
     const std::string wipe = "\r\033[K";
@@ -224,7 +225,8 @@ TEST_SUITE("fanout") {
       items += std::to_string(i) + '\0';
       expected += std::to_string(i) + '\n';
     }
-    CHECK(run(command(SUBPROC_FANOUT, "-0", "-k", "echo").input(items).out(piped)).out == expected);
+    CHECK(run(command(fanout_program(), "-0", "-k", "echo").input(items).out(piped)).out ==
+          expected);
   }
 
   TEST_CASE("fanout: a reader of stdout that stalls holds up no time-out and no signal") {
@@ -234,7 +236,7 @@ TEST_SUITE("fanout") {
     asio::io_context context;
     const char* const script = "case $1 in 1) head -c 200000 /dev/zero;;"
                                "2) exec 3>\"$0\"; echo up >&3; exec sleep 600;; esac";
-    process child(context, command(SUBPROC_FANOUT, "-j2", "-q", "--timeout", "0.3", "sh", "-c",
+    process child(context, command(fanout_program(), "-j2", "-q", "--timeout", "0.3", "sh", "-c",
                                    script, life.path(), "{}", ":::", "1", "2")
                                .in(null)
                                .out(fd(out.write_end.get())));

@@ -37,8 +37,8 @@ namespace {
 
 constexpr std::array launchers{launcher_kind::none, launcher_kind::vfork, launcher_kind::fork};
 
-const char* const nothing = SUBPROC_HELPERS_DIR "/nothing";
-const char* const forever = SUBPROC_HELPERS_DIR "/forever";
+const std::string nothing = helper("nothing");
+const std::string forever = helper("forever");
 
 // What a handler has seen. In memory shared with children, so that one which ran in a child that is
 // a copy of this process is seen too.
@@ -378,9 +378,8 @@ TEST_SUITE("signals") {
   TEST_CASE("signals: they go to the child alone and not to its group") {
     const leak_check leaks;
     asio::io_context context;
-    process leader(
-        context,
-        command(SUBPROC_HELPERS_DIR "/family", "obeys", "obeys").process_group(0).out(piped));
+    process leader(context,
+                   command(helper("family"), "obeys", "obeys").process_group(0).out(piped));
     const int member = std::stoi(read_line(leader));
     leader.terminate();
     CHECK(leader.wait() == exit_status::from_signal(SIGTERM));

@@ -51,7 +51,7 @@ namespace {
 constexpr std::array launchers{launcher_kind::none, launcher_kind::vfork, launcher_kind::fork};
 constexpr int nobody_here = 54321; // a user and a group that own nothing
 
-command nothing() { return command(SUBPROC_HELPERS_DIR "/nothing"); }
+command nothing() { return command(helper("nothing")); }
 
 // What a part wrote; empty when it had to be left out.
 std::string output_of(const command& part) {
@@ -399,7 +399,7 @@ TEST_SUITE("spawn") {
     const leak_check leaks;
     const watchdog guard;
     const folder own;
-    const std::string program = read_file(SUBPROC_HELPERS_DIR "/nothing");
+    const std::string program = read_file(helper("nothing"));
     // Each of their children holds our file open for writing until its exec, and takes its time.
     const auto storm = [] { run(nothing().pre_exec({pause_a_moment})); };
     const churn others({storm, storm, storm});

@@ -43,7 +43,7 @@ struct stop_answer {
 };
 
 command family(const std::vector<std::string>& roles) {
-  std::vector<std::string> args{SUBPROC_HELPERS_DIR "/family"};
+  std::vector<std::string> args{helper("family")};
   args.insert(args.end(), roles.begin(), roles.end());
   return command(args).out(piped);
 }
@@ -191,9 +191,8 @@ TEST_SUITE("stop") {
     }
     const watchdog guard;
     asio::io_context context;
-    std::optional<process> child(
-        std::in_place, context,
-        command(SUBPROC_HELPERS_DIR "/forever").out(null).err(null).process_group(0));
+    std::optional<process> child(std::in_place, context,
+                                 command(helper("forever")).out(null).err(null).process_group(0));
     const int pid = child->pid();
     const unique_handle pidfd(::dup(child->native_handle()));
     const int before = ::getpgrp();

@@ -51,9 +51,7 @@ constexpr op all_ops[] = {op::wait, op::communicate, op::stop, op::spawn, op::ru
 command short_one() { return shell("cat; exit 3").in(piped).out(piped).drop(drop_policy::kill); }
 // Ends by SIGKILL only, from the line on that it writes.
 command endless() {
-  return shell("trap '' TERM; echo ready; exec \"$0\"", SUBPROC_HELPERS_DIR "/forever")
-      .in(piped)
-      .out(piped);
+  return shell("trap '' TERM; echo ready; exec \"$0\"", helper("forever")).in(piped).out(piped);
 }
 
 process start_endless(asio::io_context& context) {
