@@ -8,6 +8,7 @@
 #include <subproc/error.hpp>
 #include <subproc/exit_status.hpp>
 #include <subproc/launcher.hpp>
+#include <subproc/newlines.hpp>
 #include <subproc/pipe.hpp>
 #include <subproc/pool.hpp>
 #include <subproc/process.hpp>

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <subproc/detail/export.hpp>
+
+#include <string>
+
+namespace subproc {
+
+/// The text with every line end as `\n`: `\r\n` and a `\r` alone become one, as in Python's text
+/// mode. Give a whole text: a `\r\n` that is cut in two would become two line ends. Thread safety:
+/// safe.
+SUBPROC_API std::string normalise_newlines(std::string text);
+
+} // namespace subproc
