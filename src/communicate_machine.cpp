@@ -20,6 +20,7 @@ error_code communicate_machine::begin(std::string input, steady_clock::time_poin
       return make_error_code(std::errc::invalid_argument);
     }
     input_ = std::move(input);
+    input_done_ = exited_ ? input_.size() : 0; // as for an exit under way
   }
   input_given_ = true;
   deadline_ = deadline;
@@ -117,7 +118,7 @@ void communicate_machine::swept() noexcept {
     return;
   }
   if (drain_over_) {
-    pipes_held_ = any_open();
+    pipes_held_ = pipes_held_ || any_open();
     outputs_[0].open = outputs_[1].open = false;
     drain_until_ = steady_clock::time_point::max();
     check_end();

@@ -283,6 +283,16 @@ TEST_SUITE("communicate_machine") {
     CHECK(machine.wants_close_in());
   }
 
+  TEST_CASE("communicate_machine: input that comes after the exit is not written either") {
+    communicate_machine machine(piped_all());
+    machine.exited(ok, at(0ms));
+    REQUIRE_FALSE(machine.begin("never read", never));
+    CHECK(machine.to_write().empty());
+    finish(machine);
+    CHECK(machine.done());
+    CHECK_FALSE(machine.outcome());
+  }
+
   TEST_CASE("communicate_machine: at the deadline it first wants to know what is true [T40]") {
     communicate_machine machine(piped_out());
     REQUIRE_FALSE(machine.begin({}, at(100ms)));
@@ -560,6 +570,21 @@ TEST_SUITE("communicate_machine") {
     REQUIRE(machine.wakes_at() != never);
     machine.timer(at(60ms));
     machine.swept();
+    CHECK(machine.take().pipes_held);
+  }
+
+  TEST_CASE("communicate_machine: that a pipe was held stays known however often it is looked at") {
+    setup streams = piped_all();
+    streams.drain_timeout = 50ms;
+    communicate_machine machine(streams);
+    REQUIRE_FALSE(machine.begin({}, never));
+    machine.exited(ok, at(0ms));
+    for (int look = 0; look < 2; ++look) {
+      machine.timer(at(50ms));
+      machine.swept();
+    }
+    close_in(machine);
+    CHECK(machine.done());
     CHECK(machine.take().pipes_held);
   }
 
