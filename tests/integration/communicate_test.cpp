@@ -252,14 +252,20 @@ TEST_SUITE("communicate") {
     const leak_check leaks;
     const watchdog guard; // the grandchild never reads: a writer that goes on waits for ever
     in_both_ways([](asio::io_context& context, way how) {
-      test_pipe gate;
-      process child(context, shell("{ cat <&9; } 3<&0 >/dev/null & exit 4")
-                                 .map_fds({{9, gate.read_end.get()}})
-                                 .in(piped)
-                                 .out(piped));
-      const outcome done = communicate(context, child, how, std::string(1 << 20, 'x'));
-      CHECK_FALSE(done.ec);
-      CHECK(done.result.status == exit_status::from_code(4));
+      for (const bool reaped : {false, true}) {
+        CAPTURE(reaped);
+        test_pipe gate;
+        process child(context, shell("exec 3<&0; cat <&9 >/dev/null & exit 4")
+                                   .map_fds({{9, gate.read_end.get()}})
+                                   .in(piped)
+                                   .out(piped));
+        if (reaped) {
+          child.wait();
+        }
+        const outcome done = communicate(context, child, how, std::string(1 << 20, 'x'));
+        CHECK_FALSE(done.ec);
+        CHECK(done.result.status == exit_status::from_code(4));
+      }
     });
   }
 
