@@ -23,6 +23,13 @@ command& command::pass_fds(const std::vector<int>& fds) & {
   return *this;
 }
 
+command& command::executable(std::string path) & {
+  if (shell_) {
+    args_.front() = path;
+  }
+  return set(executable_, std::move(path));
+}
+
 bool command::accepts(const exit_status& status) const noexcept {
   const std::optional<long long> code = status.exit_code();
   return code && std::ranges::find(ok_codes_, *code) != ok_codes_.end();

@@ -4,8 +4,11 @@
 #include <subproc/process.hpp>
 
 #include "process_core.hpp"
+#include "text.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <string>
 #include <utility>
 
 namespace subproc::detail {
@@ -124,6 +127,25 @@ std::optional<exit_status> known_status(const core_ptr& core) noexcept {
 const command& command_of(const core_ptr& core) {
   static const command none;
   return core ? core->get_command() : none;
+}
+
+// As long as Python's repr of a Popen.
+std::string text_of(const core_ptr& core) {
+  constexpr std::size_t longest = 80;
+  if (!core) {
+    return "<process: no child>";
+  }
+  std::string code = "none";
+  if (const auto status = core->known_status()) {
+    code = status->unknown() ? "unknown" : std::to_string(*status->returncode());
+  }
+  std::string text =
+      "<process: returncode: " + code + " args: " + to_string(core->get_command()) + '>';
+  if (text.size() > longest) {
+    text.resize(cut_before(text, longest - 4));
+    text += "...>";
+  }
+  return text;
 }
 
 pid_type pid(const core_ptr& core) noexcept { return core ? core->pid() : -1; }

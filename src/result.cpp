@@ -2,6 +2,10 @@
 
 #include <subproc/error.hpp>
 
+#include "text.hpp"
+
+#include <ostream>
+
 namespace subproc {
 
 const char* to_string(launcher_kind kind) noexcept {
@@ -24,6 +28,23 @@ void completed_process::check_returncode() const {
   if (!cmd.accepts(status)) {
     throw called_process_error(*this);
   }
+}
+
+std::string to_string(const completed_process& result) {
+  const auto code = result.returncode();
+  std::string text = "completed_process(args=" + to_string(result.cmd) +
+                     ", returncode=" + (code ? std::to_string(*code) : "unknown");
+  if (result.out_captured) {
+    text += ", out=" + detail::shown(result.out);
+  }
+  if (result.err_captured) {
+    text += ", err=" + detail::shown(result.err);
+  }
+  return text + ')';
+}
+
+std::ostream& operator<<(std::ostream& os, const completed_process& result) {
+  return os << to_string(result);
 }
 
 } // namespace subproc

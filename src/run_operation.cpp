@@ -1,15 +1,12 @@
 #include "run_operation.hpp"
 
+#include "check.hpp"
+
 #include <algorithm>
 #include <utility>
 
 namespace subproc::detail {
 namespace {
-
-[[noreturn]] void refuse(const char* option, const char* why) {
-  throw spawn_error(make_error_code(std::errc::invalid_argument), spawn_step::arguments, option,
-                    why);
-}
 
 bool checks(const command& cmd, run_kind kind) {
   return kind == run_kind::check_call || kind == run_kind::check_output || cmd.checked();
@@ -20,7 +17,7 @@ bool checks(const command& cmd, run_kind kind) {
 void prepare(command& cmd, run_kind kind) {
   if (kind == run_kind::check_output) {
     if (cmd.out() || cmd.captures_output()) {
-      refuse("out", "check_output captures stdout itself");
+      refuse(cmd.out() ? "out" : "capture_output", "check_output captures stdout itself");
     }
     if (cmd.checked()) {
       refuse("check", "check_output checks always");
@@ -53,7 +50,7 @@ std::exception_ptr judge(const process_core& core, completed_process& result, er
   if (result.timed_out) {
     const duration limit = cmd.timeout().value_or(
         std::max(cmd.deadline().value_or(core.started()), core.started()) - core.started());
-    return std::make_exception_ptr(timeout_expired(result, std::max(limit.seconds(), 0.0)));
+    return std::make_exception_ptr(timeout_expired(result, limit.seconds()));
   }
   if (ec) {
     return std::make_exception_ptr(operation_error(ec, result));

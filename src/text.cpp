@@ -1,23 +1,11 @@
 #include "text.hpp"
 
-#include <cstddef>
-
 namespace subproc::detail {
 namespace {
 
 constexpr std::size_t longest = 200;
 
 bool continues_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U; }
-
-// Never in the middle of a UTF-8 character; one takes four bytes at the most.
-std::size_t cut_before(std::string_view name, std::size_t end) {
-  for (std::size_t back = 0; back <= 3 && end > back; ++back) {
-    if (!continues_character(name[end - back])) {
-      return end - back;
-    }
-  }
-  return end;
-}
 
 void append_escaped(std::string& text, char byte) {
   constexpr char digits[] = "0123456789abcdef";
@@ -40,6 +28,16 @@ void append_escaped(std::string& text, char byte) {
 }
 
 } // namespace
+
+// A character takes four bytes at the most.
+std::size_t cut_before(std::string_view text, std::size_t end) {
+  for (std::size_t back = 0; back <= 3 && end > back; ++back) {
+    if (!continues_character(text[end - back])) {
+      return end - back;
+    }
+  }
+  return end;
+}
 
 std::string shown(std::string_view name) {
   const bool cut = name.size() > longest;

@@ -1,9 +1,13 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
 namespace subproc::detail {
+
+/// The number of bytes up to `end` that does not part a UTF-8 character.
+std::size_t cut_before(std::string_view text, std::size_t end);
 
 /// A name as a message shows it: in single quotes, control bytes escaped, long ones cut.
 std::string shown(std::string_view name);

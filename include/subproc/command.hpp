@@ -135,8 +135,8 @@ public:
   command arg(std::string value) && { return std::move(arg(std::move(value))); }
 
   /// The program really executed; argv[0] stays what it is. Looked up in the child's PATH when it
-  /// has no slash.
-  command& executable(std::string path) & { return set(executable_, std::move(path)); }
+  /// has no slash. Of a shell() it replaces /bin/sh in both roles: it is argv[0] as well.
+  command& executable(std::string path) &;
   command executable(std::string path) && { return std::move(executable(std::move(path))); }
   const std::optional<std::string>& executable() const noexcept { return executable_; }
 
@@ -296,6 +296,9 @@ public:
 
   friend bool operator==(const command&, const command&) = default;
 
+  template <detail::argument... Args>
+  friend command shell(std::string_view script, const Args&... args);
+
 private:
   template <class Member, class Value>
   command& set(Member& member, Value&& value) {
@@ -331,12 +334,15 @@ private:
   bool close_fds_ = true;
   bool new_session_ = false;
   bool check_ = false;
+  bool shell_ = false;
 };
 
 /// The one door to a shell: `/bin/sh -c script`. Further arguments become `$0`, `$1`, …
 template <detail::argument... Args>
 command shell(std::string_view script, const Args&... args) {
-  return command("/bin/sh", "-c", script, args...);
+  command cmd("/bin/sh", "-c", script, args...);
+  cmd.shell_ = true;
+  return cmd;
 }
 
 /// The argv, quoted for a shell.

@@ -11,6 +11,7 @@
 
 #include <exception>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -269,6 +270,14 @@ public:
 
   /// Lets the child live on; it is reaped in the background when it ends. Pipes are closed.
   void detach() { detail::detach(take()); }
+
+  /// "<process: returncode: none args: sleep 60>", cut to 80 bytes; looks for no exit.
+  friend std::string to_string(const basic_process& process) {
+    return detail::text_of(process.core_);
+  }
+  friend std::ostream& operator<<(std::ostream& os, const basic_process& process) {
+    return os << to_string(process);
+  }
 
   /// For conversions between executors: gives up the body.
   detail::core_ptr take_core() && noexcept { return take(); }

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
 #include <string>
 #include <vector>
 
@@ -96,5 +97,10 @@ struct SUBPROC_API completed_process {
   /// Throws called_process_error unless the command accepts the status.
   void check_returncode() const;
 };
+
+/// "completed_process(args=ls -l, returncode=0, out='...')"; a stream that was not captured is left
+/// out, a long one cut.
+SUBPROC_API std::string to_string(const completed_process& result);
+SUBPROC_API std::ostream& operator<<(std::ostream& os, const completed_process& result);
 
 } // namespace subproc

@@ -322,8 +322,12 @@ void run_child(child_plan& plan) noexcept {
   set_identity(plan);
   if (plan.pre_exec) {
     open_mask(plan);
+    const bool inherits = plan.envp == environ;
     if (const int error = plan.pre_exec(plan.pre_exec_argument); error != 0) {
       fail(plan, spawn_step::pre_exec, error);
+    }
+    if (inherits) {
+      plan.envp = environ; // the hook may have changed it
     }
   }
   // A table cut at 3 holds nothing that is not closed on exec already.

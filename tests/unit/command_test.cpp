@@ -32,7 +32,6 @@ concept fits_err = requires(command cmd, Redirect redirect) {
   cmd.err(redirect);
 };
 
-static_assert(!fits_in<merge_t> && !fits_out<merge_t> && fits_err<merge_t>);
 static_assert(fits_in<piped_t> && fits_out<file> && fits_err<fd>);
 static_assert(!fits_out<int>);
 static_assert(std::is_convertible_v<const char*, command>);
@@ -97,6 +96,20 @@ TEST_SUITE("command") {
   TEST_CASE("command: shell spells the shell out") {
     CHECK(shell("echo $0 $1", "a", "b").args() == strings{"/bin/sh", "-c", "echo $0 $1", "a", "b"});
     CHECK(shell("").args() == strings{"/bin/sh", "-c", ""});
+  }
+
+  TEST_CASE("command: merge is a word for stderr alone [K67]") {
+    static_assert(!fits_in<merge_t> && !fits_out<merge_t> && fits_err<merge_t>);
+    static_assert(!std::is_convertible_v<merge_t, input_redirect>);
+    static_assert(!std::is_convertible_v<merge_t, output_redirect>);
+    CHECK((command("a").err(merge).err() == error_redirect(merge)));
+  }
+
+  TEST_CASE("command: the executable of a shell is the shell in both roles") {
+    const command cmd = shell("echo $0", "a").executable("/bin/bash");
+    CHECK(cmd.args() == strings{"/bin/bash", "-c", "echo $0", "a"});
+    CHECK(cmd.executable() == "/bin/bash");
+    CHECK(command("/bin/sh", "-c", "x").executable("/bin/bash").args().front() == "/bin/sh");
   }
 
   TEST_CASE("command: env({}) is the empty environment and none is inherit") {

@@ -5,6 +5,7 @@
 #include "../printing.hpp"
 
 #include <set>
+#include <sstream>
 
 namespace {
 
@@ -46,6 +47,22 @@ TEST_SUITE("result") {
       CHECK(error.result().args() == std::vector<std::string>{"false"});
     }
     CHECK(result.out == "some output");
+  }
+
+  TEST_CASE("result: it prints what was captured and nothing else") {
+    completed_process result = finished(command("ls", "a b"), exit_status::from_code(3));
+    CHECK(to_string(result) == "completed_process(args=ls 'a b', returncode=3)");
+    result.out = "x\n";
+    result.out_captured = result.err_captured = true;
+    CHECK(to_string(result) ==
+          "completed_process(args=ls 'a b', returncode=3, out='x\\n', err='')");
+    result.out_captured = false;
+    result.status = exit_status::from_signal(9);
+    CHECK(to_string(result) == "completed_process(args=ls 'a b', returncode=-9, err='')");
+    result.status = {};
+    std::ostringstream printed;
+    printed << result;
+    CHECK(printed.str() == "completed_process(args=ls 'a b', returncode=unknown, err='')");
   }
 
   TEST_CASE("result: an unknown status is a failure") {

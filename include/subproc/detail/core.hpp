@@ -58,6 +58,7 @@ SUBPROC_API error_code send_signal(const core_ptr& core, int number) noexcept;
 SUBPROC_API completed_process known_result(const core_ptr& core);
 SUBPROC_API std::optional<exit_status> known_status(const core_ptr& core) noexcept;
 SUBPROC_API const command& command_of(const core_ptr& core);
+SUBPROC_API std::string text_of(const core_ptr& core);
 SUBPROC_API pid_type pid(const core_ptr& core) noexcept;
 SUBPROC_API native_handle_type exit_handle(const core_ptr& core) noexcept;
 SUBPROC_API std::string_view captured(const core_ptr& core, stream_id stream);
