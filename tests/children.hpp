@@ -14,11 +14,16 @@
 #include <chrono>
 #include <cstddef>
 #include <exception>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace subproc::test {
@@ -57,6 +62,66 @@ struct test_pipe {
 
   unique_handle read_end;
   unique_handle write_end;
+};
+
+/// One of this process's own streams is another descriptor for as long as it lives.
+class redirected {
+public:
+  redirected(int stream, int to) : stream_(stream), saved_(::fcntl(stream, F_DUPFD_CLOEXEC, 20)) {
+    REQUIRE(saved_);
+    REQUIRE(::dup2(to, stream) == stream);
+  }
+  redirected(const redirected&) = delete;
+  redirected& operator=(const redirected&) = delete;
+  ~redirected() { ::dup2(saved_.get(), stream_); }
+
+private:
+  int stream_;
+  unique_handle saved_;
+};
+
+/// What was written into a pipe, once nobody else can write any more.
+inline std::string written_to(test_pipe& pipe) {
+  pipe.write_end.reset();
+  std::string text;
+  char block[4096];
+  for (ssize_t n = 0; (n = ::read(pipe.read_end.get(), block, sizeof block)) > 0;) {
+    text.append(block, static_cast<std::size_t>(n));
+  }
+  return text;
+}
+
+/// A folder of the test's own, and files in it.
+class own_folder {
+public:
+  own_folder() {
+    std::string name = std::filesystem::temp_directory_path() / "subproc.XXXXXX";
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path_ = name;
+  }
+  own_folder(const own_folder&) = delete;
+  own_folder& operator=(const own_folder&) = delete;
+  ~own_folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+
+  const std::filesystem::path& path() const { return path_; }
+  std::string operator/(const std::string& name) const { return path_ / name; }
+
+  /// Makes a file; returns its path.
+  std::string write(const std::string& name, const std::string& text, mode_t mode = 0600) const {
+    std::ofstream(path_ / name, std::ios::binary) << text;
+    REQUIRE(::chmod((path_ / name).c_str(), mode) == 0);
+    return path_ / name;
+  }
+  std::string read(const std::string& name) const {
+    std::ifstream in(path_ / name, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  }
+
+private:
+  std::filesystem::path path_;
 };
 
 /// Starts what the library keeps for good: its threads, their loops, its reserve of low

@@ -3,7 +3,7 @@
 //   out:N err:N   write N bytes whose values tell their place (pattern() of the tests)
 //   say:T warn:T  write T and a newline to stdout, to stderr
 //   read:N        read N bytes of stdin, or to its end
-//   echo          copy stdin to stdout, to its end
+//   echo echo:N   copy stdin to stdout, to its end, or N bytes of it
 //   count         read stdin to its end, write how many bytes it had to stdout
 //   byte:FD       read one byte, or the end of the file, from a descriptor
 //   close:FD      close a descriptor
@@ -83,7 +83,8 @@ bool step(const std::string& verb, const std::string& value) {
     return true;
   }
   if (verb == "echo") {
-    read_up_to(static_cast<std::size_t>(-1), true);
+    read_up_to(value.empty() ? static_cast<std::size_t>(-1) : static_cast<std::size_t>(number),
+               true);
     return true;
   }
   if (verb == "count") {

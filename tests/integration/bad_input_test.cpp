@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -23,6 +24,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <fcntl.h>
@@ -188,7 +190,8 @@ int failures_until_enough(Start start) {
 
 TEST_SUITE("bad_input") {
 
-  TEST_CASE("bad_input: what cannot be executed is named and leaves nothing [T4] [T5]") {
+  TEST_CASE("bad_input: what cannot be executed is named and leaves nothing "
+            "[T4] [T5] [K130] [K141]") {
     const leak_check leaks;
     const bad_files files;
     const std::string folder = files / ".";
@@ -202,6 +205,7 @@ TEST_SUITE("bad_input") {
         without("no-format", std::errc::executable_format_error),
         without("no-interpreter", std::errc::no_such_file_or_directory),
         without("no-format/x", std::errc::not_a_directory),
+        without("no-format/", std::errc::not_a_directory),
         without("loop", std::errc::too_many_symbolic_link_levels),
         {command(folder), std::errc::permission_denied, spawn_step::exec, folder},
         {command("/" + long_name), std::errc::filename_too_long, spawn_step::exec, "/" + long_name},
@@ -287,7 +291,8 @@ TEST_SUITE("bad_input") {
     bad(command("true").map_fds({{7, 0}, {8, closed}}), "pass_fds");
   }
 
-  TEST_CASE("bad_input: wrong arguments are refused by name before anything starts [T4] [T5]") {
+  TEST_CASE("bad_input: wrong arguments are refused by name before anything starts "
+            "[T4] [T5] [K11] [K66] [K99]") {
     const leak_check leaks;
     const std::string nul("a\0b", 3);
     struct wrong {
@@ -312,26 +317,24 @@ TEST_SUITE("bad_input") {
         {command("true").err(file(nul)), "err", "'a\\0b'"},
         {command("true").out(file("/x", open_mode::read)), "out", "'/x'"},
         {command("true").in(file("/x", open_mode::append)), "in", "'/x'"},
-        {command("true").input("x").in(null), "input", "in"},
-        {command("true").capture_output().out(null), "capture_output", "out"},
-        {command("true").capture_output().err(merge), "capture_output", "err"},
+        {command("true").input("x").in(null), "input", "input and in cannot be given together"},
+        {command("true").capture_output().out(null), "capture_output",
+         "capture_output and out cannot be given together"},
+        {command("true").capture_output().err(merge), "capture_output",
+         "capture_output and err cannot be given together"},
         {command("true").in(fd(-1)), "in", "negative"},
         {command("true").out(fd(-1)), "out", "negative"},
         {command("true").map_fds({{3, -1}}), "pass_fds", "-1"},
         {command("true").map_fds({{2, 0}}), "pass_fds", "2 is below 3"},
         {command("true").map_fds({{-1, 0}}), "pass_fds", "-1 is below 3"},
         {command("true").map_fds({{9, 0}, {9, 1}}), "pass_fds", "9 is given twice"},
-        {command("true").pass_fds({7}).close_fds(false), "pass_fds", "close_fds"},
+        {command("true").pass_fds({7}).close_fds(false), "pass_fds",
+         "pass_fds cannot be given together with close_fds(false)"},
         {command("true").process_group(-1), "process_group", "-1"},
         {command("true").process_group(0).new_session(), "process_group", "new_session"},
         {command("true").umask(01000), "umask", "512"},
         {command("true").umask(-1), "umask", "-1"},
         {command("true").pipe_size(0).out(piped), "pipe_size", "0"},
-        {command("true").user(-1), "user", "-1"},
-        {command("true").user("no-such-user-here"), "user", "'no-such-user-here'"},
-        {command("true").group("no-such-group-here"), "group", "'no-such-group-here'"},
-        {command("true").extra_groups({"no-such-group-here"}), "extra_groups",
-         "'no-such-group-here'"},
         {command("true").pre_exec({nullptr}), "pre_exec", "null"},
     };
     const std::size_t threads = thread_count();
@@ -344,7 +347,33 @@ TEST_SUITE("bad_input") {
     CHECK(thread_count() <= threads + std::thread::hardware_concurrency()); // launcher threads
   }
 
-  TEST_CASE("bad_input: without enough descriptors the error says so, and nothing is left [T4]") {
+  TEST_CASE("bad_input: users and groups that cannot be are refused before anything starts "
+            "[T4] [K76]") {
+    const leak_check leaks;
+    const own_folder folder;
+    const command touch("touch", folder / "mark");
+    // 2^32-1 means "leave it" to a kernel; what does not fit is no number at all.
+    for (const account& who :
+         std::vector<account>{-1, 4294967295, 4294967296, std::numeric_limits<long long>::max(),
+                              "18446744073709551616", "no-such-name-here", ""}) {
+      const auto* number = std::get_if<long long>(&who);
+      const std::string words =
+          number ? std::to_string(*number) : std::get<std::string>(who).substr(0, 200);
+      for (const auto& [cmd, option] : std::vector<std::pair<command, const char*>>{
+               {command(touch).user(who), "user"},
+               {command(touch).group(who), "group"},
+               {command(touch).extra_groups({0, who}), "extra_groups"}}) {
+        check_bad_start({cmd, std::errc::invalid_argument, spawn_step::arguments, option});
+        const command& each = cmd; // clang 14 captures no structured binding
+        const std::string what = spawn_error_of([&] { run(each); }).what();
+        CHECK_MESSAGE(what.find(words) != std::string::npos, what);
+      }
+    }
+    CHECK_FALSE(std::filesystem::exists(folder / "mark"));
+  }
+
+  TEST_CASE("bad_input: without enough descriptors the error says so, and nothing is left "
+            "[T4] [K48]") {
     if (!in_own_process()) {
       return;
     }
@@ -385,6 +414,79 @@ TEST_SUITE("bad_input") {
     struct sigaction after {};
     ::sigaction(SIGCHLD, nullptr, &after);
     CHECK((after.sa_handler == before.sa_handler));
+  }
+
+  TEST_CASE("bad_input: ten free descriptors are enough for any number of runs [K47]") {
+    if (!in_own_process_without_sanitizer()) {
+      return;
+    }
+    const leak_check leaks;
+    const command cmd = steps({"echo", "warn:end"}).input("text").capture_output();
+    for (const launcher_kind kind : launchers) {
+      const descriptor_limit limit(limit_for(open_descriptors(), 10));
+      for (int i = 0; i < 15; ++i) {
+        const completed_process done = run(command(cmd).launcher(make_launcher(kind)));
+        CHECK(done.status.success());
+        CHECK(done.out == "text");
+        CHECK(done.err == "end\n");
+      }
+    }
+  }
+
+  TEST_CASE("bad_input: a failed start closes nothing that others open meanwhile [K56]") {
+    const leak_check leaks;
+    const watchdog guard;
+    std::atomic<bool> over = false;
+    std::atomic<long> rounds = 0;
+    std::atomic<long> lost = 0;
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 2; ++t) {
+      threads.emplace_back([&] {
+        while (!over) {
+          const int mine = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+          std::this_thread::yield();
+          lost += mine < 0 || ::close(mine) != 0 ? 1 : 0;
+          ++rounds;
+        }
+      });
+    }
+    for (int i = 0; i < times(200); ++i) {
+      for (const launcher_kind kind : launchers) {
+        const command cmd = command("/no/such").launcher(make_launcher(kind));
+        CHECK_THROWS_AS(run(command(cmd).input("x").capture_output()), spawn_error);
+        CHECK_THROWS_AS(run(command(cmd).cwd("/nowhere").capture_output()), spawn_error);
+      }
+    }
+    over = true;
+    for (std::thread& thread : threads) {
+      thread.join();
+    }
+    CHECK(rounds > 0);
+    CHECK(lost == 0);
+  }
+
+  TEST_CASE("bad_input: after a failed start the caller's descriptors are open [K57]") {
+    const leak_check leaks;
+    for (const launcher_kind kind : launchers) {
+      CAPTURE(to_string(kind));
+      test_pipe one;
+      test_pipe two;
+      const std::array<int, 3> mine{one.read_end.release(), one.write_end.release(),
+                                    two.write_end.release()};
+      const command cmd = command("/no/such")
+                              .in(fd(mine[0]))
+                              .out(fd(mine[1]))
+                              .err(fd(mine[2]))
+                              .launcher(make_launcher(kind));
+      CHECK_THROWS_AS(run(cmd), spawn_error);
+      CHECK_THROWS_AS(run(command(cmd).cwd("/nowhere")), spawn_error);
+      for (const int each : mine) {
+        CHECK(::fcntl(each, F_GETFD) == FD_CLOEXEC);
+        CHECK(::close(each) == 0);
+        CHECK(::close(each) == -1);
+        CHECK(errno == EBADF);
+      }
+    }
   }
 
   TEST_CASE("bad_input: a loop that has no descriptors yet and gets none refuses a start [T4]") {

@@ -1,4 +1,5 @@
 #include <subproc/process.hpp>
+#include <subproc/run.hpp>
 
 #include "children.hpp"
 #include "own_process.hpp"
@@ -6,6 +7,7 @@
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
 #include <asio/io_context.hpp>
+#include <asio/write.hpp>
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -222,7 +224,7 @@ TEST_SUITE("communicate") {
     });
   }
 
-  TEST_CASE("communicate: a child that does not read its input is no error [T38]") {
+  TEST_CASE("communicate: a child that does not read its input is no error [T38] [K59]") {
     const leak_check leaks;
     const watchdog guard;
     const at_default broken_pipes_kill(SIGPIPE);
@@ -240,12 +242,20 @@ TEST_SUITE("communicate") {
     for (const row& each : rows) {
       in_both_ways([&](asio::io_context& context, way how) {
         process child(context, command(each.cmd).in(piped).out(piped));
-        const outcome done = communicate(context, child, how, std::string(1 << 20, 'x'));
+        const outcome done = communicate(context, child, how, std::string(4 << 20, 'x'));
         CHECK_FALSE(done.ec);
         CHECK(done.result.status == exit_status::from_code(each.code));
         CHECK(done.result.out == each.out);
       });
     }
+    // Nor is it after the exit, when there is nothing to read.
+    in_both_ways([&](asio::io_context& context, way how) {
+      process child(context, steps({"exit:3"}).in(piped));
+      CHECK(child.wait() == exit_status::from_code(3));
+      const outcome done = communicate(context, child, how, std::string(4 << 20, 'x'));
+      CHECK_FALSE(done.ec);
+      CHECK(done.result.status == exit_status::from_code(3));
+    });
   }
 
   TEST_CASE("communicate: input that only a grandchild could read ends with the child [T38]") {
@@ -322,10 +332,11 @@ TEST_SUITE("communicate") {
     }
   }
 
-  TEST_CASE("communicate: time-outs at many points lose and double no byte [T41]") {
+  TEST_CASE("communicate: time-outs at many points lose and double no byte "
+            "[T41] [K39] [K40] [K41]") {
     const leak_check leaks;
     const watchdog guard;
-    constexpr int cuts = times(20);
+    constexpr int cuts = sanitized ? 4 : 20;
     constexpr std::size_t out_step = 70'001; // more than a pipe takes
     constexpr std::size_t err_step = 997;
     constexpr std::size_t in_step = 3'001;
@@ -540,8 +551,17 @@ TEST_SUITE("communicate") {
     }
   }
 
-  TEST_CASE("communicate: merged streams keep the order in which they were written") {
+  TEST_CASE("communicate: merged streams keep the order in which they were written [K28]") {
     const leak_check leaks;
+    const command both = steps({"say:1", "warn:2", "say:3", "warn:4"}).err(merge);
+    const own_folder folder;
+    const std::string path = folder / "both";
+    CHECK(run(command(both).out(file(path))).status.success());
+    CHECK(folder.read("both") == "1\n2\n3\n4\n");
+    test_pipe own;
+    CHECK(run(command(both).out(fd(own.write_end.get()))).status.success());
+    CHECK(written_to(own) == "1\n2\n3\n4\n");
+    CHECK(run(command(both).out(null)).status.success());
     in_both_ways([](asio::io_context& context, way how) {
       process child(context, steps({"say:1", "warn:2", "say:3", "warn:4"}).out(piped).err(merge));
       const outcome done = communicate(context, child, how);
@@ -584,6 +604,89 @@ TEST_SUITE("communicate") {
         CHECK(done.result.out.size() + done.result.out_dropped == size);
         CHECK(done.result.out.size() <= 1000);
       }
+    });
+  }
+
+  TEST_CASE("communicate: each mix of pipes gives its streams once, and closes them "
+            "[K38] [K42] [K43] [K147]") {
+    const leak_check leaks;
+    for (unsigned mix = 0; mix < 8; ++mix) {
+      CAPTURE(mix);
+      const bool in = (mix & 1U) != 0;
+      const bool out = (mix & 2U) != 0;
+      const bool err = (mix & 4U) != 0;
+      command cmd = steps({"echo", "say:out", "warn:err", "exit:47"});
+      in ? cmd.in(piped) : cmd.in(null);
+      out ? cmd.out(piped) : cmd.out(null);
+      err ? cmd.err(piped) : cmd.err(null);
+      in_both_ways([&](asio::io_context& context, way how) {
+        process child(context, cmd);
+        CHECK(child.in().is_open() == in);
+        CHECK(child.out().is_open() == out);
+        CHECK(child.err().is_open() == err);
+        const outcome done = communicate(context, child, how, in ? "in " : "");
+        CHECK_FALSE(done.ec);
+        CHECK(done.result.status == exit_status::from_code(47));
+        CHECK(done.result.out == (!out ? "" : in ? "in out\n" : "out\n"));
+        CHECK(done.result.err == (err ? "err\n" : ""));
+        CHECK(done.result.out_captured == out);
+        CHECK(done.result.err_captured == err);
+        CHECK_FALSE(child.in().is_open());
+        CHECK_FALSE(child.out().is_open());
+        CHECK_FALSE(child.err().is_open());
+
+        const outcome again = communicate(context, child, how);
+        CHECK((again.ec == errc::already_taken) == (out || err));
+        CHECK(static_cast<bool>(again.ec) == (out || err));
+        CHECK(child.status() == exit_status::from_code(47));
+        CHECK(child.returncode() == 47);
+      });
+    }
+  }
+
+  TEST_CASE("communicate: a child that reads, writes much, and reads on does not deadlock [K44]") {
+    const leak_check leaks;
+    const watchdog guard;
+    in_both_ways([](asio::io_context& context, way how) {
+      constexpr std::size_t big = 4 << 20;
+      process child(
+          context,
+          steps({"echo:47", "err:" + std::to_string(big), "echo"}).in(piped).out(piped).err(piped));
+      const outcome done = communicate(context, child, how, pattern(big));
+      CHECK_FALSE(done.ec);
+      CHECK((done.result.out == pattern(big)));
+      CHECK((done.result.err == pattern(big)));
+      CHECK(done.result.status.success());
+    });
+  }
+
+  TEST_CASE("communicate: what was written by hand comes before the input [K45]") {
+    const leak_check leaks;
+    in_both_ways([](asio::io_context& context, way how) {
+      process child(context, steps({"echo"}).in(piped).out(piped));
+      CHECK(asio::write(child.in(), asio::buffer("ab", 2)) == 2);
+      const outcome done = communicate(context, child, how, "cd");
+      CHECK_FALSE(done.ec);
+      CHECK(done.result.out == "abcd");
+    });
+  }
+
+  TEST_CASE("communicate: a child that has closed its output is waited for [K108]") {
+    const leak_check leaks;
+    in_both_ways([](asio::io_context& context, way how) {
+      test_pipe gate;
+      process child(context, steps({"say:out", "close:1", "byte:9", "exit:3"})
+                                 .out(piped)
+                                 .map_fds({{9, gate.read_end.get()}}));
+      REQUIRE(readable(child.out().native_handle()));
+      for (int i = 0; i < 3; ++i) {
+        CHECK(communicate(context, child, how, {}, 1ms).ec == asio::error::timed_out);
+      }
+      gate.write_end.reset();
+      const outcome done = communicate(context, child, how, {}, 1h);
+      CHECK_FALSE(done.ec);
+      CHECK(done.result.status == exit_status::from_code(3));
+      CHECK(done.result.out == "out\n");
     });
   }
 

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -245,6 +246,7 @@ std::vector<std::string> wrong_when_closed(unsigned which, launcher_kind kind) {
                       std::to_string(which) + ": " + got);
     }
   };
+  const std::errc missing = std::errc::no_such_file_or_directory;
   const closed_streams closed(which);
 
   table got = open_in_child(lister().launcher(by));
@@ -261,9 +263,65 @@ std::vector<std::string> wrong_when_closed(unsigned which, launcher_kind kind) {
   const completed_process piped_ones =
       run(steps({"echo", "warn:e"}).launcher(by).input("in").capture_output());
   expect("piped", piped_ones.out == "in" && piped_ones.err == "e\n", piped_ones.out);
+  expect("missing", code_of(command("/no/such").launcher(by)) == missing, "");
+  expect("missing, piped",
+         code_of(command("/no/such").launcher(by).input("").capture_output()) == missing, "");
   got = open_in_child(lister().launcher(by).input("").capture_output());
   expect("pipes", numbers(got) == "0 1 2 " && got[1] != got[2], shown(got));
   return wrong;
+}
+
+// Two of the three streams go where two that are open in the caller are, in every order, while the
+// third is closed there.
+std::vector<std::string> wrong_with_one_closed(launcher_kind kind) {
+  const auto by = make_launcher(kind);
+  const closed_streams saved(7);
+  std::array<unique_handle, 3> high;
+  {
+    std::vector<test_pipe> pipes(3);
+    for (std::size_t i = 0; i < high.size(); ++i) {
+      high[i] = duplicate(pipes[i].read_end.get(), 20);
+    }
+  }
+  const auto open_stream = [&high](int number) {
+    return ::dup2(high[static_cast<std::size_t>(number)].get(), number) == number;
+  };
+  for (int number = 0; number < 3; ++number) {
+    REQUIRE(open_stream(number));
+  }
+  std::vector<std::string> wrong;
+  for (int closed = 0; closed < 3; ++closed) {
+    const std::array<int, 2> from{closed == 0 ? 1 : 0, closed == 2 ? 1 : 2};
+    ::close(closed);
+    for (int one = 0; one < 3; ++one) {
+      for (int two = 0; two < 3; ++two) {
+        if (one == two) {
+          continue;
+        }
+        const int third = 3 - one - two;
+        table expected{{one, identity(from[0])}, {two, identity(from[1])}};
+        if (third != closed) {
+          expected[third] = identity(third);
+        }
+        command cmd = lister().launcher(by);
+        for (const auto& [to, source] : {std::pair(one, from[0]), std::pair(two, from[1])}) {
+          to == 0 ? cmd.in(fd(source)) : to == 1 ? cmd.out(fd(source)) : cmd.err(fd(source));
+        }
+        const table got = open_in_child(std::move(cmd));
+        if (got != expected) {
+          wrong.push_back(std::to_string(closed) + " closed, " + std::to_string(one) + " and " +
+                          std::to_string(two) + " given: " + shown(got));
+        }
+      }
+    }
+    REQUIRE(open_stream(closed));
+  }
+  return wrong;
+}
+
+int open_more(void*) {
+  return ::dup(0) > 2 && ::fcntl(0, F_DUPFD, 100) >= 100 && ::open("/dev/null", O_RDONLY) > 2 ? 0
+                                                                                              : EIO;
 }
 
 // An error for one system call from here on, in this thread and its children, as an old kernel or a
@@ -415,14 +473,15 @@ struct lane {
 
 TEST_SUITE("descriptors") {
 
-  TEST_CASE("descriptors: five go where they are told, swapped, shared or in place [T12]") {
+  TEST_CASE("descriptors: five go where they are told, swapped, shared or in place [T12] [K92]") {
     const leak_check leaks;
     if (in_own_process()) {
       CHECK(wrong_places() == std::vector<std::string>());
     }
   }
 
-  TEST_CASE("descriptors: streams that are closed in the caller are nothing else's [T12]") {
+  TEST_CASE("descriptors: streams that are closed in the caller are nothing else's "
+            "[T12] [K90] [K91]") {
     const leak_check leaks;
     if (!in_own_process()) {
       return;
@@ -431,6 +490,17 @@ TEST_SUITE("descriptors") {
       for (const launcher_kind kind : launchers) {
         CHECK(wrong_when_closed(which, kind) == std::vector<std::string>());
       }
+    }
+  }
+
+  TEST_CASE("descriptors: two streams of three are given while the third is closed [K93]") {
+    const leak_check leaks;
+    if (!in_own_process()) {
+      return;
+    }
+    for (const launcher_kind kind : launchers) {
+      CAPTURE(std::string(to_string(kind)));
+      CHECK(wrong_with_one_closed(kind) == std::vector<std::string>());
     }
   }
 
@@ -536,7 +606,7 @@ TEST_SUITE("descriptors") {
     CHECK(good == 8 * times(20));
   }
 
-  TEST_CASE("descriptors: all others are closed above a limit that was lowered since [T14]") {
+  TEST_CASE("descriptors: all others are closed above a limit that was lowered since [T14] [K97]") {
     const leak_check leaks;
     if (!in_own_process()) {
       return;
@@ -917,7 +987,7 @@ TEST_SUITE("descriptors") {
     CHECK(::fcntl(write_end, F_GETFD) == FD_CLOEXEC);
   }
 
-  TEST_CASE("descriptors: close_fds(false) leaves the marked ones out, and ours [T13]") {
+  TEST_CASE("descriptors: close_fds(false) leaves the marked ones out, and ours [T13] [K94]") {
     const leak_check leaks;
     const test_pipe marked;
     const unique_handle low = duplicate(null_device().get(), 3, F_DUPFD);
@@ -940,6 +1010,91 @@ TEST_SUITE("descriptors") {
       CHECK(open.contains(high.get()));
       CHECK_FALSE(open.contains(marked.read_end.get()));
     }
+  }
+
+  TEST_CASE("descriptors: all others are closed, or with close_fds(false) none that may stay "
+            "[K96]") {
+    const leak_check leaks;
+    std::vector<unique_handle> inheritable;
+    for (int i = 0; i < 11; ++i) {
+      inheritable.push_back(duplicate(null_device().get(), i < 8 ? 3 : 100, F_DUPFD));
+    }
+    for (const launcher_kind kind : launchers) {
+      CAPTURE(std::string(to_string(kind)));
+      const command cmd = lister().launcher(make_launcher(kind));
+      CHECK(numbers(open_in_child(cmd)) == "0 1 2 ");
+      const table all = open_in_child(command(cmd).close_fds(false));
+      for (const unique_handle& each : inheritable) {
+        CHECK(all.contains(each.get()));
+      }
+    }
+  }
+
+  TEST_CASE("descriptors: of ten that could be passed the child has the one that is [K98]") {
+    const leak_check leaks;
+    std::vector<unique_handle> others;
+    for (int i = 0; i < 9; ++i) {
+      others.push_back(duplicate(null_device().get(), 3, F_DUPFD));
+    }
+    const test_pipe passed;
+    const int number = passed.read_end.get();
+    table expected = own_streams();
+    expected[number] = identity(number);
+    for (const launcher_kind kind : launchers) {
+      CAPTURE(std::string(to_string(kind)));
+      command cmd = lister().launcher(make_launcher(kind)).pass_fds({number});
+      CHECK(shown(open_in_child(cmd, cmd.pass_fds())) == shown(expected));
+      CHECK(::fcntl(number, F_GETFD) == FD_CLOEXEC);
+    }
+  }
+
+  TEST_CASE("descriptors: what is given as a stream may be passed as well [K100]") {
+    const leak_check leaks;
+    const test_pipe one;
+    const test_pipe two;
+    const int a = one.read_end.get();
+    const int b = one.write_end.get();
+    const int c = two.write_end.get();
+    const table expected{{0, identity(a)}, {1, identity(b)}, {2, identity(c)},
+                         {a, identity(a)}, {b, identity(b)}, {c, identity(c)}};
+    for (const launcher_kind kind : launchers) {
+      CAPTURE(std::string(to_string(kind)));
+      command cmd = lister().launcher(make_launcher(kind)).pass_fds({a, b, c});
+      cmd.in(fd(a)).out(fd(b)).err(fd(c));
+      CHECK(shown(open_in_child(cmd, cmd.pass_fds())) == shown(expected));
+    }
+  }
+
+  TEST_CASE("descriptors: one that can be read and written serves two streams [K101]") {
+    const leak_check leaks;
+    const own_folder folder;
+    const auto after = [&folder](const command& cmd, const auto& give) {
+      const unique_handle both(::open(folder.write("both", "apple").c_str(), O_RDWR | O_CLOEXEC));
+      REQUIRE(both);
+      CHECK(run(give(cmd, fd(both.get()))).status.success());
+      return folder.read("both");
+    };
+    const command reader = steps({"read:5", "say:1", "warn:2"});
+    for (const launcher_kind kind : launchers) {
+      CAPTURE(std::string(to_string(kind)));
+      const command cmd = command(reader).launcher(make_launcher(kind));
+      CHECK(after(cmd, [](command each, fd file) { return each.in(file).out(file).err(null); }) ==
+            "apple1\n");
+      CHECK(after(cmd, [](command each, fd file) { return each.in(null).out(file).err(file); }) ==
+            "1\n2\ne");
+      CHECK(after(cmd, [](command each, fd file) { return each.in(file).out(null).err(file); }) ==
+            "apple2\n");
+    }
+  }
+
+  TEST_CASE("descriptors: what a hook opens is closed before the program runs [K83]") {
+    const leak_check leaks;
+    CHECK(numbers(open_in_child(lister().pre_exec({open_more}))) == "0 1 2 ");
+    const test_pipe passed;
+    table expected = own_streams();
+    expected[7] = identity(passed.read_end.get());
+    CHECK(shown(open_in_child(lister().pre_exec({open_more}), {{7, passed.read_end.get()}})) ==
+          shown(expected));
   }
 
 } // TEST_SUITE

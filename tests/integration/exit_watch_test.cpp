@@ -116,7 +116,8 @@ std::atomic<int> sigchld_count = 0;
 
 TEST_SUITE("exit_watch") {
 
-  TEST_CASE("exit_watch: with SIGCHLD ignored a status is unknown, a failure, and no hang [T11]") {
+  TEST_CASE("exit_watch: with SIGCHLD ignored a status is unknown, a failure, and no hang "
+            "[T11] [K102]") {
     if (own_part().empty()) {
       const leak_check leaks;
       for (const std::string& lacking : {everything, no_exit_info, no_pidfd}) {

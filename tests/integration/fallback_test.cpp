@@ -254,7 +254,7 @@ TEST_SUITE("fallback") {
     check_without({{SYS_pidfd_open}}, {});
   }
 
-  TEST_CASE("fallback: without clone3 and pidfd_open it is vfork and SIGCHLD [T8]") {
+  TEST_CASE("fallback: without clone3 and pidfd_open it is vfork and SIGCHLD [T8] [K151]") {
     check_without({{SYS_clone3}, {SYS_pidfd_open}}, {launcher_kind::vfork, false});
   }
 

@@ -133,6 +133,23 @@ TEST_SUITE("launcher") {
     CHECK(how->signals == std::vector{SIGKILL});
   }
 
+  TEST_CASE("launcher: a child that runs is killed at the drop, one that has ended gets no signal "
+            "[K129]") {
+    const leak_check leaks;
+    asio::io_context context;
+    for (const bool ended : {false, true}) {
+      const auto how = std::make_shared<script>();
+      {
+        process child(context, command("server").launcher(std::make_shared<fake_launcher>(how)));
+        if (ended) {
+          how->end(exit_status::from_code(7));
+          CHECK(child.wait() == exit_status::from_code(7));
+        }
+      }
+      CHECK(how->signals == (ended ? std::vector<int>() : std::vector{SIGKILL}));
+    }
+  }
+
   TEST_CASE("launcher: an exit that the look at the scope finds is in the stop's result") {
     const leak_check leaks;
     const auto how = std::make_shared<script>();

@@ -72,7 +72,7 @@ std::size_t resident_bytes() {
 
 TEST_SUITE("pipe") {
 
-  TEST_CASE("pipe: Asio's composed reads and writes work on the streams") {
+  TEST_CASE("pipe: Asio's composed reads and writes work on the streams [K24]") {
     const leak_check leaks;
     asio::io_context context;
     process child(context, steps({"echo"}).in(piped).out(piped));
@@ -224,7 +224,7 @@ TEST_SUITE("pipe") {
     CHECK(status.success());
   }
 
-  TEST_CASE("pipe: the child can reopen its streams by name [T16]") {
+  TEST_CASE("pipe: the child can reopen its streams by name [T16] [K126]") {
     const leak_check leaks;
     asio::io_context context;
     process child(context, shell("cat /dev/stdin; echo out >/dev/stdout; echo err >/proc/self/fd/2")

@@ -25,6 +25,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <type_traits>
@@ -476,7 +477,7 @@ TEST_SUITE("process") {
     CHECK(calls == 4);
   }
 
-  TEST_CASE("process: a cancelled async_spawn leaves no child") {
+  TEST_CASE("process: a cancelled async_spawn leaves no child [K128]") {
     const leak_check leaks;
     asio::io_context context;
     error_code ec;
@@ -593,7 +594,7 @@ TEST_SUITE("process") {
 
   volatile sig_atomic_t alarms = 0;
 
-  TEST_CASE("process: signals that interrupt every call do no harm [T35]") {
+  TEST_CASE("process: signals that interrupt every call do no harm [T35] [K61]") {
     const leak_check leaks;
     struct sigaction action {};
     action.sa_handler = [](int) { alarms = alarms + 1; };
@@ -651,6 +652,178 @@ TEST_SUITE("process") {
     CHECK(one.args().size() == 2);
     CHECK(one.wait() == exit_status::from_code(1));
     CHECK(two.wait() == exit_status::from_code(1));
+  }
+
+  TEST_CASE("process: poll gives nothing while the child runs, then its code [K52]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"read:1", "exit:0"}).in(piped));
+    CHECK(child.poll() == std::nullopt);
+    CHECK(child.returncode() == std::nullopt);
+    child.in().close();
+    REQUIRE(readable(child.native_handle()));
+    CHECK(child.poll() == 0);
+    CHECK(child.poll() == 0);
+    CHECK(child.returncode() == 0);
+  }
+
+  TEST_CASE("process: it prints itself, cut to 80 characters [K137]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, shell("exit 3"));
+    CHECK(to_string(child) == "<process: returncode: none args: /bin/sh -c 'exit 3'>");
+    child.wait();
+    CHECK(to_string(child) == "<process: returncode: 3 args: /bin/sh -c 'exit 3'>");
+    std::ostringstream printed;
+    printed << child;
+    CHECK(printed.str() == to_string(child));
+    process moved(std::move(child));
+    CHECK(to_string(child) == "<process: no child>");
+
+    // "<process: returncode: none args: true " has 38.
+    const auto text = [&](std::string argument) {
+      return to_string(process(context, command("true", std::move(argument))));
+    };
+    CHECK(text(std::string(41, 'x')).size() == 80);
+    CHECK(text(std::string(41, 'x')).ends_with("xx>"));
+    CHECK(text(std::string(42, 'x')) ==
+          "<process: returncode: none args: true " + std::string(38, 'x') + "...>");
+    const std::string cut = text(std::string(35, 'x') + "\xf0\x9f\x98\x80" + std::string(9, 'y'));
+    CHECK(cut.size() <= 80);
+    CHECK(cut.ends_with("...>"));
+    CHECK(cut.find('\xf0') == std::string::npos); // no part of a character
+  }
+
+  TEST_CASE("process: at the end of its scope pipes are closed and the child is reaped [K118]") {
+    const leak_check leaks;
+    asio::io_context context;
+    std::array<int, 3> ends{};
+    exit_status status;
+    {
+      process child(context, steps({"read:1", "exit:3"}).in(piped).out(piped).err(piped));
+      ends = {child.in().native_handle(), child.out().native_handle(), child.err().native_handle()};
+      child.in().close();
+      status = child.wait();
+    }
+    CHECK(status == exit_status::from_code(3));
+    for (const int each : ends) {
+      CHECK(::fcntl(each, F_GETFD) == -1);
+    }
+    CHECK_FALSE(has_children());
+  }
+
+  TEST_CASE("process: nothing is left unsent for the end of the scope to fail with [K119]") {
+    const leak_check leaks;
+    const watchdog guard;
+    asio::io_context context;
+    error_code ec;
+    {
+      process child(context, steps({"exit:0"}).in(piped));
+      CHECK(child.wait().success());
+      child.in().write_some(asio::buffer("x", 1), ec);
+      CHECK_THROWS_AS(child.in().write_some(asio::buffer("x", 1)), std::system_error);
+    }
+    CHECK(ec == asio::error::broken_pipe);
+  }
+
+  TEST_CASE("process: a loop writes, closes, reads and waits, or communicates all at once [K120]") {
+    const leak_check leaks;
+    asio::io_context context;
+    const command cmd = steps({"echo"}).in(piped).out(piped);
+    {
+      process child(context, cmd);
+      std::string text;
+      error_code end;
+      exit_status status;
+      asio::async_write(child.in(), asio::buffer("data", 4), [&](error_code ec, std::size_t n) {
+        CHECK_FALSE(ec);
+        CHECK(n == 4);
+        child.in().close();
+        asio::async_read(child.out(), asio::dynamic_buffer(text), [&](error_code e, std::size_t) {
+          end = e;
+          child.async_wait([&](error_code, exit_status s) { status = s; });
+        });
+      });
+      run_again(context);
+      CHECK(text == "data");
+      CHECK(end == asio::error::eof);
+      CHECK(status == exit_status::from_code(0));
+    }
+    for (const std::string input : {"data", ""}) {
+      process child(context, cmd);
+      communicate_result result;
+      child.async_communicate(input, [&](error_code ec, communicate_result r) {
+        CHECK_FALSE(ec);
+        result = std::move(r);
+      });
+      run_again(context);
+      CHECK(result.out == input);
+      CHECK(result.out_captured);
+      CHECK(result.status == exit_status::from_code(0));
+    }
+  }
+
+  TEST_CASE("process: much for a child that stops reading breaks a write, no communicate [K123]") {
+    const leak_check leaks;
+    asio::io_context context;
+    const std::string much(4 << 20, 'x');
+    process writing(context, steps({"read:1000", "exit:3"}).in(piped));
+    error_code written;
+    std::size_t bytes = 0;
+    asio::async_write(writing.in(), asio::buffer(much), [&](error_code ec, std::size_t n) {
+      written = ec;
+      bytes = n;
+    });
+    process communicating(context, steps({"read:1000", "exit:3"}).in(piped));
+    error_code communicated = asio::error::in_progress;
+    communicating.async_communicate(
+        much, [&](error_code ec, const communicate_result&) { communicated = ec; });
+    context.run();
+    CHECK(written == asio::error::broken_pipe);
+    CHECK(bytes < much.size());
+    CHECK_FALSE(communicated);
+    CHECK(writing.wait() == exit_status::from_code(3));
+    CHECK(communicating.status() == exit_status::from_code(3));
+  }
+
+  TEST_CASE("process: ten children at once give each its own output [K134]") {
+    const leak_check leaks;
+    asio::io_context context;
+    std::vector<process> children;
+    std::array<communicate_result, 10> results;
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      const std::string number = std::to_string(i);
+      children.emplace_back(
+          context, steps({"echo", "say:" + number, "exit:" + number}).in(piped).out(piped));
+    }
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      children[i].async_communicate(
+          pattern(100'000 + i),
+          [&result = results[i]](error_code, communicate_result r) { result = std::move(r); });
+    }
+    context.run();
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      CHECK((results[i].out == pattern(100'000 + i) + std::to_string(i) + '\n'));
+      CHECK(results[i].status == exit_status::from_code(static_cast<int>(i)));
+    }
+  }
+
+  TEST_CASE("process: any thread may have the loop [K136]") {
+    const leak_check leaks;
+    const watchdog guard;
+    exit_status status;
+    communicate_result result;
+    std::thread([&] {
+      asio::io_context context;
+      process child(context, steps({"exit:4"}));
+      process other(context, steps({"say:text"}).out(piped));
+      child.async_wait([&](error_code, exit_status s) { status = s; });
+      other.async_communicate([&](error_code, communicate_result r) { result = std::move(r); });
+      context.run();
+    }).join();
+    CHECK(status == exit_status::from_code(4));
+    CHECK(result.out == "text\n");
+    CHECK(result.status.success());
   }
 
 } // TEST_SUITE

@@ -102,6 +102,7 @@ std::string found(const command& cmd) {
       one = code == std::errc::no_such_file_or_directory ? "ENOENT"
             : code == std::errc::permission_denied       ? "EACCES"
             : code == std::errc::executable_format_error ? "ENOEXEC"
+            : code == std::errc::not_a_directory         ? "ENOTDIR"
                                                          : error.what();
       const std::string named = cmd.executable().value_or(cmd.args().front());
       if (error.step() != spawn_step::exec || error.path() != named) {
@@ -120,7 +121,8 @@ std::string found(const command& cmd) {
 
 TEST_SUITE("program lookup") {
 
-  TEST_CASE("program lookup: a relative program is looked up from the child's directory [T21]") {
+  TEST_CASE("program lookup: a relative program is looked up from the child's directory "
+            "[T21] [K22] [K23]") {
     const leak_check leaks;
     const programs here;
     here.program("mine/tool", "the caller's");
@@ -128,18 +130,24 @@ TEST_SUITE("program lookup") {
     here.program("child/tool", "the child's");
     here.program("child/bin/tool", "the child's, below");
     here.program("mine/other", "other");
+    here.program("child/own", "the child's alone");
     const surroundings place(here.path("mine"), here.path("mine"));
 
     CHECK(found(command("./tool").cwd(here.path("child"))) == "the child's");
     CHECK(found(command("bin/tool").cwd(here.path("child"))) == "the child's, below");
     CHECK(found(command("./tool").cwd("../child")) == "the child's");
     CHECK(found(command("x").executable("./tool").cwd(here.path("child"))) == "the child's");
+    CHECK(found(command("./own").cwd(here.path("child"))) == "the child's alone");
+    CHECK(found(command("x").executable("./own").cwd("../child")) == "the child's alone");
     CHECK(found(command("./other").cwd(here.path("child"))) == "ENOENT");
+    CHECK(found(command("x").executable("./other").cwd(here.path("child"))) == "ENOENT");
     CHECK(found(command("./tool")) == "the caller's");
     CHECK(found(command(here.path("mine/tool")).cwd(here.path("child"))) == "the caller's");
+    CHECK(found(command(here.path("mine/tool")).cwd("/")) == "the caller's");
   }
 
-  TEST_CASE("program lookup: relative and empty entries of PATH are the child's directory [T21]") {
+  TEST_CASE("program lookup: relative and empty entries of PATH are the child's directory "
+            "[T21] [K138]") {
     const leak_check leaks;
     const programs here;
     here.program("mine/tool", "the caller's");
@@ -160,6 +168,9 @@ TEST_SUITE("program lookup") {
       CAPTURE(searched);
       CHECK(found(command("tool").env(with_path(path)).cwd(here.path("child"))) == says);
     }
+    // None at all is the system's folders, not the caller's and not the working directory.
+    CHECK(found(command("tool").env({}).cwd(here.path("child"))) == "ENOENT");
+    CHECK(found(command("echo", "system").env({}).cwd(here.path("child"))) == "system");
   }
 
   TEST_CASE("program lookup: PATH is that of the child's environment [T21]") {
@@ -183,7 +194,8 @@ TEST_SUITE("program lookup") {
     CHECK(found(command("echo", "system").env(environment::inherit().unset("PATH"))) == "system");
   }
 
-  TEST_CASE("program lookup: what cannot run does not hide what comes later in PATH [T21]") {
+  TEST_CASE("program lookup: what cannot run does not hide what comes later in PATH "
+            "[T21] [K139] [K140]") {
     const leak_check leaks;
     const programs here;
     here.program("good/tool", "good");
@@ -210,7 +222,9 @@ TEST_SUITE("program lookup") {
         return found(command("tool").env(with_path(path)));
       };
       CHECK(in(here.path(first) + ':' + here.path("good")) == "good");
-      if (first != "file") {
+      if (first == "file") {
+        CHECK(in(here.path(first)) == "ENOTDIR");
+      } else {
         CHECK(in(here.path(first)) == alone);
         CHECK(found(command(here.path(first) + "/tool")) == alone);
       }
@@ -223,15 +237,17 @@ TEST_SUITE("program lookup") {
     CHECK(found(command("tool").env(with_path(both))) == "ENOEXEC");
   }
 
-  TEST_CASE("program lookup: argv[0] may be another name than the program's [T21]") {
+  TEST_CASE("program lookup: argv[0] may be another name than the program's [T21] [K16] [K17]") {
     const leak_check leaks;
     const programs here;
     CHECK(found(command("own name", "-c", "echo $0").executable("/bin/sh")) == "own name");
     CHECK(found(command("", "-c", "echo \"<$0>\"").executable("sh")) == "<>");
     CHECK(found(command("/bin/sh", "-c", "echo wrong").executable("/nowhere/sh")) == "ENOENT");
+    CHECK(found(command("/bin/sh", "-c", "echo wrong").executable("no-such-program")) == "ENOENT");
   }
 
-  TEST_CASE("program lookup: what no system call could take is refused before a start [T21]") {
+  TEST_CASE("program lookup: what no system call could take is refused before a start "
+            "[T21] [K36] [K37]") {
     const leak_check leaks;
     using namespace std::string_literals;
     const programs here;
@@ -275,6 +291,7 @@ TEST_SUITE("program lookup") {
       });
     }
     CHECK_FALSE(fs::exists(mark));
+    CHECK(found(shell("echo \"$A\"").env(environment::inherit().set("A", "x=y="))) == "x=y=");
     CHECK(run(good).status.success());
     CHECK(fs::exists(mark));
   }

@@ -289,7 +289,8 @@ TEST_SUITE("signals") {
     CHECK(own_sets().blocked != 0);
   }
 
-  TEST_CASE("signals: a child ignores and catches what it should of what the caller does [T10]") {
+  TEST_CASE("signals: a child ignores and catches what it should of what the caller does "
+            "[T10] [K70]") {
     const leak_check leaks;
     if (!in_own_process()) {
       return;

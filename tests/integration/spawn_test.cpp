@@ -23,6 +23,8 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iterator>
+#include <limits>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -31,8 +33,10 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -161,6 +165,54 @@ void check_fails(command cmd, spawn_step step) {
 }
 
 int fail_with_enotty(void*) { return ENOTTY; }
+
+std::vector<int> known; // what was open before
+
+// Puts what is no report into the pipe for it: the only one that was not open before.
+int spoil_report(void*) {
+  for (int number = 3; number < 64; ++number) {
+    const int flags = ::fcntl(number, F_GETFL);
+    if (flags >= 0 && (flags & O_ACCMODE) == O_WRONLY &&
+        !std::binary_search(known.begin(), known.end(), number)) {
+      return ::write(number, "odd", 3) == 3 ? 0 : EIO;
+    }
+  }
+  return ENOENT;
+}
+
+char own_variable[] = "FRUIT=apple";
+char* own_environment[] = {own_variable, nullptr};
+
+int set_variable(void*) {
+  environ = own_environment;
+  return 0;
+}
+
+int exit_with_3(void*) { ::_exit(3); }
+
+// The calls by which a part has made processes, as strace saw them; empty where it cannot.
+std::vector<std::string> forks_of(const std::string& part) {
+  const own_folder folder;
+  const command one = this_case(part);
+  std::vector<std::string> args{"strace",        "-f", "-e", "trace=clone,clone3,fork,vfork", "-o",
+                                folder / "trace"};
+  args.insert(args.end(), one.args().begin(), one.args().end());
+  try {
+    if (!check_part(run(command(args).env(*one.env()).out(piped).err(merge)))) {
+      return {};
+    }
+  } catch (const spawn_error&) {
+    return {};
+  }
+  std::vector<std::string> calls;
+  for (const std::string& line : lines_with(folder.read("trace"), "(")) {
+    const bool resumed = line.find("resumed>") != std::string::npos;
+    if (!resumed && line.find("CLONE_THREAD") == std::string::npos) {
+      calls.push_back(line);
+    }
+  }
+  return calls;
+}
 
 int pause_a_moment(void*) {
   const timespec moment{0, 200'000};
@@ -426,7 +478,8 @@ TEST_SUITE("spawn") {
     CHECK(run(command(own / "program")).status.success());
   }
 
-  TEST_CASE("spawn: no room for a process is an error that says so, and leaves nothing [T18]") {
+  TEST_CASE("spawn: no room for a process is an error that says so, and leaves nothing "
+            "[T18] [K84]") {
     if (own_part().empty()) {
       const leak_check leaks;
       output_of(as_ordinary_user(this_case("1")));
@@ -512,7 +565,94 @@ TEST_SUITE("spawn") {
             .status.success());
   }
 
-  TEST_CASE("spawn: users and groups that are not allowed are refused at their step [T19]") {
+  TEST_CASE("spawn: the child is the user, by number or name, in all three ids [T19] [K74]") {
+    const passwd* const nobody = ::geteuid() == 0 ? ::getpwnam("nobody") : nullptr;
+    if (nobody == nullptr) {
+      MESSAGE("left out: needs root, and a user nobody");
+      return;
+    }
+    const leak_check leaks;
+    const auto uid = nobody->pw_uid;
+    const identity expected{four_times(std::to_string(uid)),
+                            four_times(std::to_string(nobody->pw_gid)), ""};
+    for (const account& who : {account(static_cast<long long>(uid)), account("nobody")}) {
+      for (const bool close : {true, false}) {
+        CHECK(identity_of_child(command("cat").user(who).close_fds(close)) == expected);
+      }
+    }
+  }
+
+  TEST_CASE("spawn: the child is of the group, by number or name, or is refused [T19] [K77]") {
+    if (!own_part().empty()) {
+      const spawn_error refused = spawn_error_of([] { run(command("true").group(0)); });
+      CHECK(refused.code() == std::errc::operation_not_permitted);
+      CHECK(refused.step() == spawn_step::setgid);
+      CHECK(refused.path() == "");
+      return;
+    }
+    const leak_check leaks;
+    output_of(as_ordinary_user(this_case("1")));
+    for (const account& who :
+         std::vector<account>{-1, 4294967295, std::numeric_limits<long long>::max(), "no-such"}) {
+      const spawn_error wrong = spawn_error_of([&] { run(command("true").group(who)); });
+      CHECK(wrong.code() == std::errc::invalid_argument);
+      CHECK(wrong.step() == spawn_step::arguments);
+      CHECK(wrong.path() == "group");
+    }
+    const group* const daemons = ::geteuid() == 0 ? ::getgrnam("daemon") : nullptr;
+    if (daemons == nullptr) {
+      MESSAGE("left out: needs root, and a group daemon");
+      return;
+    }
+    const auto gid = daemons->gr_gid;
+    for (const account& who : {account(static_cast<long long>(gid)), account("daemon")}) {
+      for (const bool close : {true, false}) {
+        CHECK(identity_of_child(command("cat").group(who).close_fds(close)).gids ==
+              four_times(std::to_string(gid)));
+      }
+    }
+  }
+
+  TEST_CASE("spawn: extra groups are those, none, or refused [T19] [K78]") {
+    const leak_check leaks;
+    for (const std::vector<account>& wrong : std::vector<std::vector<account>>{
+             {-1}, {1, 4294967295}, {"no-such"}, std::vector<account>(65'537, 1)}) {
+      const spawn_error refused = spawn_error_of([&] { run(command("true").extra_groups(wrong)); });
+      CHECK(refused.code() == std::errc::invalid_argument);
+      CHECK(refused.step() == spawn_step::arguments);
+      CHECK(refused.path() == "extra_groups");
+    }
+    const group* const daemons = ::geteuid() == 0 ? ::getgrnam("daemon") : nullptr;
+    if (daemons == nullptr) {
+      MESSAGE("left out: needs root, and a group daemon");
+      return;
+    }
+    const std::string gid = std::to_string(daemons->gr_gid);
+    CHECK(identity_of_child(command("cat").extra_groups({"daemon", 54321})).groups ==
+          gid + " 54321");
+    CHECK(identity_of_child(command("cat").extra_groups({})).groups == "");
+  }
+
+  TEST_CASE("spawn: the directory is entered as the old user, the program executed as the new "
+            "[K75]") {
+    if (::geteuid() != 0) {
+      MESSAGE("left out: needs root");
+      return;
+    }
+    const leak_check leaks;
+    const own_folder closed; // for all but root
+    closed.write("program", "#!/bin/sh\nexit 0\n", 0755);
+    const command cmd = command("./program").cwd(closed.path());
+    CHECK(run(cmd).status.success());
+    const spawn_error refused =
+        spawn_error_of([&] { run(command(cmd).user(nobody_here).group(nobody_here)); });
+    CHECK(refused.code() == std::errc::permission_denied);
+    CHECK(refused.step() == spawn_step::exec);
+    CHECK(refused.path() == "./program");
+  }
+
+  TEST_CASE("spawn: users and groups that are not allowed are refused at their step "
+            "[T19] [K75]") {
     if (own_part().empty()) {
       const leak_check leaks;
       output_of(as_ordinary_user(this_case("1")));
@@ -535,12 +675,14 @@ TEST_SUITE("spawn") {
       const spawn_error error = spawn_error_of([&, &what = cmd] { run(what); });
       CHECK(error.step() == step);
       CHECK((error.code() == std::errc::operation_not_permitted) == (step != spawn_step::chdir));
+      CHECK(error.path() == (step == spawn_step::chdir ? "/nowhere" : ""));
     }
     // What one is already is allowed to all.
     CHECK(identity_of_child(command("cat").user(::getuid()).group(::getgid())) == own);
   }
 
-  TEST_CASE("spawn: directory, mask of modes, group and session are the child's alone") {
+  TEST_CASE("spawn: directory, mask of modes, group and session are the child's alone "
+            "[K71] [K72] [K73] [K79]") {
     const leak_check leaks;
     const folder own;
     const std::string here = std::filesystem::current_path();
@@ -555,6 +697,14 @@ TEST_SUITE("spawn") {
       CHECK(output(command("sh", "-c", "umask").umask(0)) == "0000\n");
       CHECK(output(command("sh", "-c", "umask").umask(0777)) == "0777\n");
       CHECK(output(command("sh", "-c", "umask")) == "0022\n");
+      CHECK(run(command("sh", "-c", ": >made-" + std::string(to_string(kind)))
+                    .umask(053)
+                    .cwd(own / ".")
+                    .launcher(by))
+                .status.success());
+      struct stat made {};
+      REQUIRE(::stat((own / ("made-" + std::string(to_string(kind)))).c_str(), &made) == 0);
+      CHECK((made.st_mode & 0777) == 0624);
       CHECK(::umask(before) == 022);
 
       asio::io_context context;
@@ -568,14 +718,101 @@ TEST_SUITE("spawn") {
       CHECK(::getpgid(member.pid()) == leader.pid());
       const process apart(context, command(cat).new_session());
       CHECK(::getsid(apart.pid()) == apart.pid());
+      CHECK(::getsid(apart.pid()) != ::getsid(0));
       CHECK(::getpgid(apart.pid()) == apart.pid());
       // A group of another session cannot be joined.
       const spawn_error refused =
           spawn_error_of([&] { process(context, command(cat).process_group(apart.pid())); });
       CHECK(refused.step() == spawn_step::setpgid);
       CHECK(refused.code() == std::errc::operation_not_permitted);
+      CHECK(refused.path() == "");
     }
     CHECK(std::filesystem::current_path() == here);
+  }
+
+  TEST_CASE("spawn: a report that cannot be read is an error, and the child is reaped [K69]") {
+    const leak_check leaks;
+    const watchdog guard;
+    known = open_descriptors();
+    for (int i = 0; i < 20; ++i) {
+      const spawn_error odd = spawn_error_of([] { run(command("true").pre_exec({spoil_report})); });
+      CHECK(odd.code() == errc::bad_report);
+      CHECK(odd.step() == spawn_step::fork);
+      CHECK_FALSE(has_children());
+    }
+  }
+
+  TEST_CASE("spawn: what a hook does is seen, and what it returns is told [K82]") {
+    const leak_check leaks;
+    const command fruit = shell("echo \"$FRUIT\"").pre_exec({set_variable});
+    CHECK(check_output(fruit) == "apple\n");
+    CHECK(check_output(command(fruit).env({{"FRUIT", "given"}})) == "given\n");
+    const spawn_error failed =
+        spawn_error_of([] { run(command("true").pre_exec({fail_with_enotty})); });
+    CHECK(failed.code() == std::errc::inappropriate_io_control_operation);
+    CHECK(failed.step() == spawn_step::pre_exec);
+    CHECK(failed.path() == "");
+    CHECK(run(command("true").pre_exec({exit_with_3})).status == exit_status::from_code(3));
+  }
+
+  TEST_CASE("spawn: memory is shared but with those who change who the child is [K109]") {
+    const std::string part = own_part();
+    const command plain = nothing();
+    if (part == "plain") {
+      CHECK(run(command(plain).cwd("/").new_session().env({})).status.success());
+    } else if (part == "hook") {
+      CHECK(run(command(plain).pre_exec({pause_a_moment})).status.success());
+    } else if (part == "user") {
+      CHECK(run(command(plain).user(::getuid()).group(::getgid())).status.success());
+    } else if (part == "group") {
+      CHECK(run(command(plain).group(::getgid())).status.success());
+    } else if (part == "groups") {
+      CHECK(run(command(plain).extra_groups({})).status.success());
+    }
+    if (!part.empty()) {
+      return;
+    }
+    const leak_check leaks;
+    if (sanitized || ::geteuid() != 0 || forks_of("plain").empty()) {
+      MESSAGE("left out: needs root and strace");
+      return;
+    }
+    for (const std::string each : {"plain", "hook", "user", "group", "groups"}) {
+      const std::vector<std::string> calls = forks_of(each);
+      CAPTURE(calls);
+      REQUIRE(calls.size() == 1);
+      const bool shares = calls[0].find("CLONE_VM") != std::string::npos ||
+                          calls[0].find("vfork(") != std::string::npos;
+      CHECK(shares == (each == "plain"));
+    }
+  }
+
+  TEST_CASE("spawn: a child that aborts has died by SIGABRT, and it is told whether a core is left "
+            "[K80]") {
+    if (!in_own_process()) {
+      return;
+    }
+    std::string pattern;
+    std::getline(std::ifstream("/proc/sys/kernel/core_pattern") >> std::ws, pattern);
+    rlimit limit{};
+    REQUIRE(::getrlimit(RLIMIT_CORE, &limit) == 0);
+    const bool to_folder = pattern.find_first_of("/|") == std::string::npos;
+    for (const rlim_t most : {rlim_t(0), limit.rlim_max}) {
+      const rlimit now{most, limit.rlim_max};
+      REQUIRE(::setrlimit(RLIMIT_CORE, &now) == 0);
+      const own_folder folder;
+      const exit_status status =
+          run(steps({"raise:" + std::to_string(SIGABRT)}).cwd(folder.path())).status;
+      CHECK(status.signal() == SIGABRT);
+      CHECK(status.returncode() == -6);
+      if (to_folder) {
+        CHECK(status.core_dumped() == !std::filesystem::is_empty(folder.path()));
+        CHECK((most != 0 || !status.core_dumped()));
+      }
+    }
+    if (!to_folder) {
+      MESSAGE("left out: where a core goes to is not known: ", pattern);
+    }
   }
 
 } // TEST_SUITE

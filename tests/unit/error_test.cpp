@@ -139,7 +139,7 @@ TEST_SUITE("error") {
     }
   }
 
-  TEST_CASE("error: called_process_error tells how the command ended") {
+  TEST_CASE("error: called_process_error tells how the command ended [K81]") {
     CHECK(failure_text(exit_status::from_code(2)) ==
           "Command 'cmd 'a b'' returned non-zero exit status 2.");
     CHECK(failure_text(exit_status::from_signal(SIGKILL)) ==
