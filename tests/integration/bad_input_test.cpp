@@ -39,7 +39,7 @@ using namespace subproc::test;
 namespace {
 
 constexpr std::array launchers{launcher_kind::none, launcher_kind::vfork, launcher_kind::fork};
-constexpr std::array numbers{-1.0, -std::numeric_limits<double>::infinity(),
+constexpr std::array time_outs{-1.0, -std::numeric_limits<double>::infinity(),
                              std::numeric_limits<double>::quiet_NaN(), 0.0};
 
 constexpr duration seconds(double number) { return std::chrono::duration<double>(number); }
@@ -529,7 +529,7 @@ TEST_SUITE("bad_input") {
     const leak_check leaks;
     const watchdog guard;
     const command forever(helper("forever"));
-    for (const double number : numbers) {
+    for (const double number : time_outs) {
       CAPTURE(number);
       CHECK_THROWS_AS(run(command(forever).timeout(seconds(number))), timeout_expired);
       asio::io_context context;
