@@ -14,6 +14,9 @@ using namespace subproc;
 using fuzz::choices;
 using strings = std::vector<std::string>;
 
+constexpr std::string_view plain =
+    "%+,-./0123456789:=@ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
+
 enum class answer { words, no_closing_quotation, no_escaped_character };
 
 answer try_split(const std::string& text, split_comments comments, strings& words) {
@@ -31,14 +34,55 @@ answer try_split(const std::string& text, split_comments comments, strings& word
   }
 }
 
+void spell(std::string& text, const std::string& bytes, std::size_t how) {
+  const char* const quotes[] = {"\"", "'", ""};
+  if (bytes.empty() || bytes.find('\'') != std::string::npos) {
+    how = 0;
+  }
+  text += quotes[how];
+  for (const char byte : bytes) {
+    if (how == 2 || (how == 0 && (byte == '"' || byte == '\\'))) {
+      text += '\\';
+    }
+    text += byte;
+  }
+  text += quotes[how];
+}
+
 void words_to_text(const strings& words) {
   HOLDS(split(join(words)) == words);
   HOLDS(split(join(words), split_comments::yes) == words);
   for (const std::string& word : words) {
     const std::string quoted = quote(word);
     HOLDS(split(quoted) == strings{word});
-    HOLDS(quoted == word || quoted.find_first_of(" \t\r\n'\"\\$`~#*?;|&<>()!") == 0);
+    HOLDS((quoted == word) == (!word.empty() && word.find_first_not_of(plain) == word.npos));
   }
+}
+
+// Words in any spelling, with any space and comments between them.
+void spelled_words(choices& given) {
+  strings words;
+  std::string text;
+  while (!given.empty()) {
+    std::string& word = words.emplace_back();
+    const std::size_t parts = given.below(4);
+    for (std::size_t part = 0; part < std::max<std::size_t>(parts, 1); ++part) {
+      const std::string bytes = parts == 0 ? "" : given.bytes(1 + given.below(4));
+      word += bytes;
+      spell(text, bytes, given.below(3));
+    }
+    switch (given.below(4)) {
+    case 0:
+      text += "#'\"\\\n";
+      break;
+    case 1:
+      text += " \t# x\n";
+      break;
+    default:
+      text += " \t\r\n"[given.below(4)];
+    }
+  }
+  HOLDS(split(text, split_comments::yes) == words);
 }
 
 void text_to_words(const std::string& text, split_comments comments) {
@@ -73,15 +117,18 @@ void text_to_words(const std::string& text, split_comments comments) {
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   choices given(data, size);
-  switch (given.below(3)) {
+  switch (given.below(4)) {
   case 0:
     words_to_text(given.fields('\0'));
     break;
   case 1:
     text_to_words(given.rest(), split_comments::no);
     break;
-  default:
+  case 2:
     text_to_words(given.rest(), split_comments::yes);
+    break;
+  default:
+    spelled_words(given);
   }
   return 0;
 }

@@ -6,6 +6,7 @@
 #include <stop_machine.hpp>
 
 #include <algorithm>
+#include <optional>
 
 namespace {
 
@@ -28,6 +29,7 @@ public:
       exit();
     }
     machine_.begin(now_);
+    raised();
     check();
     while (!given_.empty()) {
       event();
@@ -57,8 +59,7 @@ private:
       exit();
       break;
     case 1:
-      signal();
-      if (signalled_now_ && given_.below(4) == 0) {
+      if (signal(false) && given_.below(4) == 0) {
         fail(std::errc::operation_not_permitted);
       }
       break;
@@ -76,6 +77,7 @@ private:
     case 6:
       machine_.hurry(now_);
       hurried_ = true;
+      raised();
       break;
     default:
       if (given_.below(8) == 0) {
@@ -93,13 +95,27 @@ private:
     HOLDS(!leader_only_ || machine_.done());
   }
 
-  void signal() {
+  bool signal(bool at_once) {
     const std::optional<int> number = machine_.take_signal();
-    signalled_now_ = number.has_value();
-    HOLDS(!number || (!machine_.done() && *number > signal_ && *number <= last()));
-    HOLDS(!number || !hurried_ || *number == last());
-    signal_ = number.value_or(signal_);
     HOLDS(!machine_.take_signal());
+    if (!number) {
+      return false;
+    }
+    HOLDS(!machine_.done() && *number > signal_ && *number <= last());
+    HOLDS(!hurried_ || *number == last());
+    signal_ = *number;
+    step_began_ = at_once && !left_ ? std::optional(now_) : std::nullopt;
+    left_ = false;
+    return true;
+  }
+
+  // A driver takes a signal that may be there at once; here it is sometimes left for later.
+  void raised() {
+    if (given_.below(4) == 0) {
+      left_ = true;
+    } else {
+      signal(true);
+    }
   }
 
   void fail(std::errc why) {
@@ -109,17 +125,21 @@ private:
 
   // A driver sends what is to be sent before it looks.
   void look(bool empty) {
-    signal();
+    signal(false);
     if (!machine_.wants_scope_check()) {
       return;
     }
     machine_.scope_checked(empty, now_);
     HOLDS(!machine_.wants_scope_check());
     HOLDS(!empty || (machine_.done() && !machine_.outcome()));
-    if (!empty && machine_.done()) {
-      HOLDS(machine_.outcome() == errc::not_stopped);
-      HOLDS(signal_ == last());
-    }
+    const bool gave_up = !empty && machine_.done();
+    HOLDS(!gave_up || (machine_.outcome() == errc::not_stopped && signal_ == last()));
+    // Every step has its whole grace.
+    const int before = signal_;
+    const auto step_ends =
+        step_began_ ? steps_[static_cast<std::size_t>(before) - 1].grace.after(*step_began_) : now_;
+    raised();
+    HOLDS((!gave_up && signal_ == before) || now_ >= step_ends);
   }
 
   void wake() {
@@ -162,7 +182,8 @@ private:
   stop_machine machine_;
   steady_clock::time_point now_{1h};
   int signal_ = 0;
-  bool signalled_now_ = false;
+  std::optional<steady_clock::time_point> step_began_; ///< where it is known
+  bool left_ = false;                                  ///< a signal may be there since some time
   bool exited_ = false;
   bool hurried_ = false;
 };
