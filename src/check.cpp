@@ -2,6 +2,7 @@
 
 #include <subproc/error.hpp>
 
+#include "redirects.hpp"
 #include "text.hpp"
 
 #include <climits>
@@ -68,25 +69,51 @@ bool is_handle(Handle handle) {
   }
 }
 
+void check_target(const char* option, const fd& descriptor, bool) {
+  if (!is_handle(descriptor.value)) {
+    refuse(option, "the descriptor is negative, it was never opened or is closed");
+  }
+}
+
+void check_target(const char* option, const file& target, bool reads) {
+  refuse_nul(option, "the path", target.path);
+  const bool both_ways =
+      target.mode == open_mode::automatic || target.mode == open_mode::read_write;
+  if (!both_ways && reads != (target.mode == open_mode::read)) {
+    refuse(option, shown(target.path) + " would be opened " +
+                       (reads ? "only for writing, but stdin is read"
+                              : "only for reading, but it is written to"));
+  }
+}
+
+template <class Other>
+void check_target(const char*, const Other&, bool) {}
+
+void check_target(const char* option, const tee& what, bool reads) {
+  std::visit([&](const auto& sink) { check_target(option, sink, reads); }, what.sink);
+}
+
 template <class Redirect>
 void check_stream(const char* option, const std::optional<Redirect>& redirect, bool reads) {
-  if (!redirect) {
-    return;
+  if (redirect) {
+    std::visit([&](const auto& what) { check_target(option, what, reads); }, *redirect);
   }
-  if (const fd* descriptor = std::get_if<fd>(&*redirect)) {
-    if (!is_handle(descriptor->value)) {
-      refuse(option, "the descriptor is negative, it was never opened or is closed");
-    }
+}
+
+bool captures(const command& cmd) {
+  return std::holds_alternative<piped_t>(effective_out(cmd)) ||
+         std::holds_alternative<piped_t>(effective_err(cmd));
+}
+
+void check_capture(const command& cmd) {
+  if (cmd.inactivity_timeout() && !captures(cmd)) {
+    refuse("inactivity_timeout", "neither out nor err is captured, so that nothing would show "
+                                 "whether the child is active");
   }
-  if (const file* path = std::get_if<file>(&*redirect)) {
-    refuse_nul(option, "the path", path->path);
-    const bool both_ways =
-        path->mode == open_mode::automatic || path->mode == open_mode::read_write;
-    if (!both_ways && reads != (path->mode == open_mode::read)) {
-      refuse(option, shown(path->path) + " would be opened " +
-                         (reads ? "only for writing, but stdin is read"
-                                : "only for reading, but it is written to"));
-    }
+  const overflow policy = cmd.limit().policy;
+  if (cmd.has_ordered_output() && (policy == overflow::tail || policy == overflow::head_tail)) {
+    refuse("ordered_output", "ordered_output cannot be given together with a limit that keeps a "
+                             "tail, whose bytes have no fixed place");
   }
 }
 
@@ -186,6 +213,7 @@ void check(const command& cmd) {
     check_environment(*cmd.env());
   }
   check_streams(cmd);
+  check_capture(cmd);
   check_descriptors(cmd);
   check_identity(cmd);
 }

@@ -35,6 +35,9 @@ public:
     case errc::bad_report:
       return "What the child reported about its start cannot be read: "
              "take it as not started, and try again";
+    case errc::inactive:
+      return "The child gave no output for as long as its inactivity_timeout(): "
+             "communicate again to go on, or stop it";
     }
     return "Unknown subproc error " + std::to_string(value);
   }
@@ -51,6 +54,8 @@ public:
       return std::errc::device_or_resource_busy;
     case errc::bad_report:
       return std::errc::protocol_error;
+    case errc::inactive:
+      return std::errc::timed_out;
     case errc::already_taken:
       break; // nothing in std::errc says this
     }
@@ -174,8 +179,9 @@ called_process_error::called_process_error(completed_process result)
     : subprocess_error{status_text(result), std::move(result)} {}
 
 timeout_expired::timeout_expired(completed_process result, double seconds)
-    : subprocess_error{command_text(result) + "timed out after " + number_text(seconds) +
-                           " seconds.",
+    : subprocess_error{command_text(result) +
+                           (result.inactive ? "gave no output for " : "timed out after ") +
+                           number_text(seconds) + " seconds.",
                        std::move(result)},
       seconds_(seconds) {}
 

@@ -59,5 +59,7 @@ extern const int kill_signal;
 
 } // namespace subproc::detail
 
-// class readiness: waits for one handle on a loop. Found in the platform's folder.
+// Found in the platform's folder: class readiness, which waits for one handle on a loop, and
+// output_sink, where a tee passes output on to.
+#include "output_sink.hpp"
 #include "readiness.hpp"

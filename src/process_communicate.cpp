@@ -91,6 +91,7 @@ void process_core::close_all_pipes() noexcept {
   for (pipe_end& pipe : pipes_) {
     close_end(pipe);
   }
+  close_sinks();
 }
 
 bool process_core::is_open(stream_id stream) noexcept {
@@ -201,7 +202,8 @@ std::size_t process_core::io(stream_id stream, void* data, std::size_t size, err
   }
 }
 
-error_code process_core::begin_communicate(std::string input, steady_clock::time_point deadline) {
+error_code process_core::begin_communicate(std::string input, steady_clock::time_point deadline,
+                                           bool last) {
   if (!child_) {
     return make_error_code(errc::no_child);
   }
@@ -211,9 +213,18 @@ error_code process_core::begin_communicate(std::string input, steady_clock::time
     return make_error_code(errc::operation_pending);
   }
   if (!communicate_) {
-    communicate_.emplace(communicate_machine::setup{
-        static_cast<bool>(end(stream_id::in).handle), static_cast<bool>(end(stream_id::out).handle),
-        static_cast<bool>(end(stream_id::err).handle), command_.limit(), command_.drain_timeout()});
+    communicate_machine::setup setup;
+    setup.in = static_cast<bool>(end(stream_id::in).handle);
+    setup.out = static_cast<bool>(end(stream_id::out).handle);
+    setup.err = static_cast<bool>(end(stream_id::err).handle);
+    setup.out_teed = static_cast<bool>(tee_of(stream_id::out).sink);
+    setup.err_teed = static_cast<bool>(tee_of(stream_id::err).sink);
+    setup.ordered = command_.has_ordered_output();
+    setup.limit = command_.limit();
+    setup.drain_timeout = command_.drain_timeout();
+    setup.inactivity_timeout = command_.inactivity_timeout();
+    setup.started = started_;
+    communicate_.emplace(setup);
     if (input.empty() && command_.input() && end(stream_id::in).handle) {
       input = *command_.input();
     }
@@ -231,7 +242,15 @@ error_code process_core::begin_communicate(std::string input, steady_clock::time
       }
     }
   }
-  return communicate_->begin(std::move(input), deadline);
+  tell_time();
+  return communicate_->begin(std::move(input), deadline, last);
+}
+
+// A look at the clock with each read is for those who ask.
+void process_core::tell_time() noexcept {
+  if (communicate_->wants_time()) {
+    communicate_->tell_time(steady_clock::now());
+  }
 }
 
 // Writes what fits, up to a turn: a child that reads as fast must not hold the loop.
@@ -249,6 +268,7 @@ void process_core::feed() {
     if (ec) {
       communicate_->write_failed(ec);
     } else {
+      tell_time();
       communicate_->wrote(n);
       done += n;
     }
@@ -282,7 +302,9 @@ void process_core::drain(stream_id stream, std::size_t most) {
       communicate_->read_failed(stream, ec);
       return;
     }
+    tell_time();
     communicate_->received(stream, {buffer.data(), n});
+    pass(stream);
     done += n;
     if (!pipe.grown && communicate_->received(stream) >= large_capture) {
       pipe.grown = true;
@@ -291,11 +313,71 @@ void process_core::drain(stream_id stream, std::size_t most) {
   }
 }
 
-// A child that ended before its deadline is a success, however late we look.
+// Writes what the sink of a tee takes: no more than one read has brought.
+void process_core::pass(stream_id stream) {
+  for (;;) {
+    const std::string_view rest = communicate_->to_pass(stream);
+    if (rest.empty()) {
+      return;
+    }
+    error_code ec;
+    const std::size_t n = tee_of(stream).sink.write_some(rest.data(), rest.size(), ec);
+    if (ec == asio::error::would_block) {
+      return;
+    }
+    tell_time();
+    if (ec) {
+      communicate_->pass_failed(stream, ec);
+    } else {
+      communicate_->passed(stream, n);
+    }
+  }
+}
+
+void process_core::watch_sink(stream_id stream) {
+  tee_end& tee = tee_of(stream);
+  if (tee.waiting.armed) {
+    return;
+  }
+  tee.waiting.armed = true;
+  tee.waiting.ready.async_wait(
+      executor_, tee.sink.writable_event(), false,
+      [self = shared_from_this(), stream, generation = ++tee.waiting.generation](error_code ec) {
+        self->sink_woken(stream, generation, ec);
+      });
+}
+
+void process_core::sink_woken(stream_id stream, std::uint64_t generation, error_code ec) {
+  const lock held(mutex_);
+  tee_end& tee = tee_of(stream);
+  if (generation != tee.waiting.generation || !tee.waiting.armed) {
+    return;
+  }
+  tee.waiting.armed = false;
+  if (communicate_handler_) {
+    if (ec) {
+      communicate_->pass_failed(stream, ec); // the loop cannot watch it
+    }
+    pump();
+  }
+}
+
+void process_core::close_sinks() noexcept {
+  for (tee_end& tee : tees_) {
+    cancel_watch(tee.waiting);
+    tee.waiting.ready.reset();
+    tee.sink = {};
+  }
+}
+
+// A child that ended before its deadline is a success, however late we look, and one that has
+// written is not silent.
 void process_core::sweep() {
-  if (reap()) {
-    drain(stream_id::out, sweep_most);
-    drain(stream_id::err, sweep_most);
+  const bool gone = reap();
+  if (gone || communicate_->wants_activity()) {
+    feed();
+    drain(stream_id::out, gone ? sweep_most : turn);
+    drain(stream_id::err, gone ? sweep_most : turn);
   }
   communicate_->swept();
 }
@@ -307,6 +389,11 @@ void process_core::step_communicate() {
   }
   if (!end(stream_id::in).waiting.armed) {
     feed();
+  }
+  for (const stream_id stream : {stream_id::out, stream_id::err}) {
+    if (!tee_of(stream).waiting.armed) {
+      pass(stream);
+    }
   }
   if (machine.wants_close_in()) {
     close_end(end(stream_id::in));
@@ -324,6 +411,9 @@ void process_core::pump_communicate() {
     for (pipe_end& pipe : pipes_) {
       cancel_watch(pipe.waiting);
     }
+    for (tee_end& tee : tees_) {
+      cancel_watch(tee.waiting);
+    }
     disarm(communicate_wake_);
     if (!machine.outcome()) {
       close_all_pipes();
@@ -338,6 +428,9 @@ void process_core::pump_communicate() {
   for (const stream_id stream : {stream_id::out, stream_id::err}) {
     if (machine.wants_read(stream)) {
       watch_pipe(stream);
+    }
+    if (!machine.to_pass(stream).empty()) {
+      watch_sink(stream);
     }
   }
   update_exit_watch();
@@ -354,9 +447,10 @@ void process_core::communicate_timer(std::uint64_t generation) {
 }
 
 void process_core::async_communicate(std::string input, steady_clock::time_point deadline,
-                                     asio::cancellation_slot slot, communicate_handler handler) {
+                                     asio::cancellation_slot slot, communicate_handler handler,
+                                     bool last) {
   const lock held(mutex_);
-  if (const error_code ec = begin_communicate(std::move(input), deadline)) {
+  if (const error_code ec = begin_communicate(std::move(input), deadline, last)) {
     handler.complete(ec, communicate_ && !communicating() ? communicate_->take()
                                                           : communicate_result());
     return;
@@ -383,13 +477,16 @@ void process_core::communicate_blocking(lock& held) {
   } over{communicate_blocking_}; // whatever is thrown
   for (step_communicate(); !machine.done(); step_communicate()) {
     const auto now = steady_clock::now();
-    std::array<wait_entry, 4> entries{};
+    std::array<wait_entry, 6> entries{};
     if (!machine.to_write().empty()) {
       entries[0] = {end(stream_id::in).handle.get(), true};
     }
     for (const stream_id stream : {stream_id::out, stream_id::err}) {
       if (machine.wants_read(stream)) {
         entries[static_cast<std::size_t>(stream)] = {end(stream).handle.get()};
+      }
+      if (!machine.to_pass(stream).empty()) {
+        entries[3 + static_cast<std::size_t>(stream)] = {tee_of(stream).sink.handle(), true};
       }
     }
     auto until = machine.wakes_at();
@@ -425,17 +522,20 @@ void process_core::communicate_blocking(lock& held) {
 communicate_result process_core::communicate(std::string input, steady_clock::time_point deadline,
                                              const std::optional<duration>& limit) {
   lock held(mutex_);
-  if (const error_code ec = begin_communicate(std::move(input), deadline)) {
+  if (const error_code ec = begin_communicate(std::move(input), deadline, false)) {
     throw std::system_error(ec, "communicate");
   }
   communicate_blocking(held);
   const error_code outcome = communicate_->outcome();
-  if (outcome == asio::error::timed_out) {
+  if (outcome == asio::error::timed_out || outcome == errc::inactive) {
     completed_process so_far = state();
     so_far.timed_out = true;
+    so_far.inactive = outcome == errc::inactive;
     so_far.out = communicate_->view(stream_id::out);
     so_far.err = communicate_->view(stream_id::err);
-    throw timeout_expired(std::move(so_far), limit ? limit->seconds() : 0);
+    so_far.pieces = communicate_->pieces();
+    const std::optional<duration>& passed = so_far.inactive ? command_.inactivity_timeout() : limit;
+    throw timeout_expired(std::move(so_far), passed ? passed->seconds() : 0);
   }
   if (outcome) {
     throw std::system_error(outcome, "communicate");
@@ -462,6 +562,9 @@ completed_process process_core::take_result(std::optional<communicate_result> go
     result.out_dropped = got->out_dropped;
     result.err_dropped = got->err_dropped;
     result.pipes_held = got->pipes_held;
+    result.out_tee_error = got->out_tee_error;
+    result.err_tee_error = got->err_tee_error;
+    result.pieces = std::move(got->pieces);
   }
   return result;
 }

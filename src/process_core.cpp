@@ -41,9 +41,16 @@ void process_core::prepare_loop() {
 void process_core::launch() {
   check(command_);
   prepare_loop();
-  const auto before = steady_clock::now();
+  start_result started;
+  start(started);
+  attach(std::move(started));
+}
+
+void process_core::start(start_result& result) {
+  result.sinks = output_sinks(command_);
+  result.before = steady_clock::now();
   launcher& who = command_.launcher() ? *command_.launcher() : *default_launcher();
-  attach(who.start(command_), before);
+  result.child = who.start(command_);
 }
 
 void process_core::async_launch(asio::cancellation_slot slot, spawn_handler handler) {
@@ -63,14 +70,12 @@ void process_core::async_launch(asio::cancellation_slot slot, spawn_handler hand
     if (!self->begin_launch()) {
       return;
     }
-    const auto before = steady_clock::now();
-    launched_child started;
+    start_result started;
     std::exception_ptr error;
     const auto start = [&] {
       try {
         check(self->command_);
-        const auto& who = self->command_.launcher();
-        started = (who ? *who : *default_launcher()).start(self->command_);
+        self->start(started);
       } catch (...) {
         error = std::current_exception();
       }
@@ -80,7 +85,7 @@ void process_core::async_launch(asio::cancellation_slot slot, spawn_handler hand
     } else {
       start();
     }
-    self->launched(std::move(error), std::move(started), before);
+    self->launched(std::move(error), std::move(started));
   });
 }
 
@@ -91,18 +96,17 @@ bool process_core::begin_launch() noexcept {
   return launching_;
 }
 
-void process_core::launched(std::exception_ptr error, launched_child started,
-                            steady_clock::time_point before) noexcept {
+void process_core::launched(std::exception_ptr error, start_result started) noexcept {
   lock held(mutex_);
   if (!spawn_handler_) {
     held.unlock();
-    abandon_child(std::move(started.child), drop_policy::kill, scope_);
+    abandon_child(std::move(started.child.child), drop_policy::kill, scope_);
     return;
   }
   const bool failed = error != nullptr;
   core_ptr self;
   if (!failed) {
-    attach(std::move(started), before);
+    attach(std::move(started));
     self = shared_from_this();
   }
   // The handler may end the loop at once. A loop that goes asks this core first, and so waits for
@@ -113,14 +117,16 @@ void process_core::launched(std::exception_ptr error, launched_child started,
   }
 }
 
-void process_core::attach(launched_child started, steady_clock::time_point before) {
-  child_ = std::move(started.child);
+void process_core::attach(start_result started) {
+  child_ = std::move(started.child.child);
   pid_ = child_->pid();
-  launched_by_ = started.launched_by;
-  end(stream_id::in).handle = std::move(started.in);
-  end(stream_id::out).handle = std::move(started.out);
-  end(stream_id::err).handle = std::move(started.err);
-  started_ = before;
+  launched_by_ = started.child.launched_by;
+  end(stream_id::in).handle = std::move(started.child.in);
+  end(stream_id::out).handle = std::move(started.child.out);
+  end(stream_id::err).handle = std::move(started.child.err);
+  tee_of(stream_id::out).sink = std::move(started.sinks.out);
+  tee_of(stream_id::err).sink = std::move(started.sinks.err);
+  started_ = started.before;
   start_time_ = std::chrono::system_clock::now();
 }
 
@@ -130,9 +136,7 @@ void process_core::disconnect() noexcept {
   ++exit_watch_.generation;
   exit_watch_.armed = false;
   exit_watch_.ready.reset();
-  for (pipe_end& pipe : pipes_) {
-    close_end(pipe);
-  }
+  close_all_pipes();
   for (timer* t : {&reap_again_, &communicate_wake_}) {
     disarm(*t);
     t->clock.reset();
@@ -185,6 +189,11 @@ void process_core::abandon_loop() noexcept {
       ++pipes_[i].waiting.generation;
       pipes_[i].waiting.armed = false;
       pipes_[i].waiting.ready.reset();
+    }
+    for (tee_end& tee : tees_) {
+      ++tee.waiting.generation;
+      tee.waiting.armed = false;
+      tee.waiting.ready.reset();
     }
     ++exit_watch_.generation;
     exit_watch_.armed = false;

@@ -46,9 +46,10 @@ public:
 
   void async_wait(std::optional<duration> limit, asio::cancellation_slot slot,
                   wait_handler handler);
-  /// `deadline`: besides the limit.
+  /// `deadline`: besides the limit. `last`: see communicate_machine::begin.
   void async_communicate(std::string input, steady_clock::time_point deadline,
-                         asio::cancellation_slot slot, communicate_handler handler);
+                         asio::cancellation_slot slot, communicate_handler handler,
+                         bool last = false);
   void async_stop(std::vector<stop_step> steps, asio::cancellation_slot slot, stop_handler handler);
   void cancel_launch();
   /// Ends what a run on the loop is about: a launch that has not begun, or the communicate.
@@ -122,6 +123,12 @@ private:
     bool grown = false;
   };
 
+  /// Where an output is passed on to as well.
+  struct tee_end {
+    output_sink sink;
+    watch waiting;
+  };
+
   struct waiter {
     std::uint64_t id;
     wait_handler handler;
@@ -137,11 +144,20 @@ private:
 
   pipe_end& end(stream_id stream) noexcept { return pipes_[static_cast<std::size_t>(stream)]; }
 
+  tee_end& tee_of(stream_id stream) noexcept { return tees_[stream == stream_id::err]; }
+
+  /// What a start gives.
+  struct start_result {
+    launched_child child;
+    output_sinks sinks;
+    steady_clock::time_point before;
+  };
+
   void prepare_loop();
-  void attach(launched_child started, steady_clock::time_point before);
+  void start(start_result& result);
+  void attach(start_result started);
   bool begin_launch() noexcept;
-  void launched(std::exception_ptr error, launched_child started,
-                steady_clock::time_point before) noexcept;
+  void launched(std::exception_ptr error, start_result started) noexcept;
   void disconnect() noexcept;
   void end_launch(); ///< with the mutex held
 
@@ -167,10 +183,15 @@ private:
   void end_user_io(pipe_end& pipe, error_code ec);
 
   // Communicate
-  error_code begin_communicate(std::string input, steady_clock::time_point deadline);
+  error_code begin_communicate(std::string input, steady_clock::time_point deadline, bool last);
   bool communicating() const noexcept { return communicate_blocking_ || communicate_handler_; }
   void feed();
   void drain(stream_id stream, std::size_t most);
+  void tell_time() noexcept;
+  void pass(stream_id stream);
+  void watch_sink(stream_id stream);
+  void sink_woken(stream_id stream, std::uint64_t generation, error_code ec);
+  void close_sinks() noexcept;
   void sweep();
   void step_communicate();
   void pump_communicate();
@@ -213,6 +234,7 @@ private:
   steady_clock::duration reap_pause_{};
   std::list<waiter> waiters_;
   std::array<pipe_end, 3> pipes_;
+  std::array<tee_end, 2> tees_;
   std::optional<communicate_machine> communicate_;
   communicate_handler communicate_handler_;
   std::uint64_t communicate_id_ = 0;

@@ -154,7 +154,7 @@ void process_core::hurry_stop() {
 
 error_code process_core::run(steady_clock::time_point deadline) {
   lock held(mutex_);
-  error_code ec = begin_communicate({}, deadline);
+  error_code ec = begin_communicate({}, deadline, true);
   if (ec) {
     return ec;
   }

@@ -4,17 +4,25 @@
 
 namespace subproc::detail {
 
-/// What the three streams come to, with input() and capture_output() worked in.
+template <class Redirect>
+bool tees(const std::optional<Redirect>& redirect) noexcept {
+  return redirect && std::holds_alternative<tee>(*redirect);
+}
+
+/// What the three streams come to for the child, with input() and capture_output() worked in: a tee
+/// is a pipe to it.
 inline input_redirect effective_in(const command& cmd) {
   return cmd.input() ? input_redirect(piped) : cmd.in().value_or(inherit);
 }
 
 inline output_redirect effective_out(const command& cmd) {
-  return cmd.captures_output() ? output_redirect(piped) : cmd.out().value_or(inherit);
+  return cmd.captures_output() || tees(cmd.out()) ? output_redirect(piped)
+                                                  : cmd.out().value_or(inherit);
 }
 
 inline error_redirect effective_err(const command& cmd) {
-  return cmd.captures_output() ? error_redirect(piped) : cmd.err().value_or(inherit);
+  return cmd.captures_output() || tees(cmd.err()) ? error_redirect(piped)
+                                                  : cmd.err().value_or(inherit);
 }
 
 /// The scope of a command's stop and drop: what the child leads.

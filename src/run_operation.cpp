@@ -1,12 +1,24 @@
 #include "run_operation.hpp"
 
 #include "check.hpp"
+#include "redirects.hpp"
 
 #include <algorithm>
 #include <utility>
 
 namespace subproc::detail {
 namespace {
+
+// Pieces never point beyond what is there.
+void cut_pieces(completed_process& result) {
+  for (output_piece& piece : result.pieces) {
+    const std::size_t size =
+        piece.stream == output_stream::out ? result.out.size() : result.err.size();
+    const std::uint64_t rest = size - std::min<std::uint64_t>(size, piece.offset);
+    piece.size = static_cast<std::size_t>(std::min<std::uint64_t>(piece.size, rest));
+  }
+  std::erase_if(result.pieces, [](const output_piece& piece) { return piece.size == 0; });
+}
 
 bool checks(const command& cmd, run_kind kind) {
   return kind == run_kind::check_call || kind == run_kind::check_output || cmd.checked();
@@ -16,13 +28,15 @@ bool checks(const command& cmd, run_kind kind) {
 
 void prepare(command& cmd, run_kind kind) {
   if (kind == run_kind::check_output) {
-    if (cmd.out() || cmd.captures_output()) {
+    if ((cmd.out() && !tees(cmd.out())) || cmd.captures_output()) {
       refuse(cmd.out() ? "out" : "capture_output", "check_output captures stdout itself");
     }
     if (cmd.checked()) {
       refuse("check", "check_output checks always");
     }
-    cmd.out(piped);
+    if (!cmd.out()) {
+      cmd.out(piped);
+    }
   }
   if (kind == run_kind::call || kind == run_kind::check_call) {
     cmd.limit(0, overflow::head); // drained, not kept
@@ -39,13 +53,18 @@ steady_clock::time_point run_deadline(const process_core& core) {
 std::exception_ptr judge(const process_core& core, completed_process& result, error_code ec,
                          run_kind kind) {
   const command& cmd = core.get_command();
-  result.timed_out = ec == asio::error::timed_out;
+  result.inactive = ec == errc::inactive;
+  result.timed_out = result.inactive || ec == asio::error::timed_out;
   result.cancelled = result.cancelled || ec == asio::error::operation_aborted;
   if (ec == errc::output_limit) {
     result.out_dropped = result.out.size() - std::min(result.out.size(), cmd.limit().bytes);
     result.err_dropped = result.err.size() - std::min(result.err.size(), cmd.limit().bytes);
     result.out.resize(result.out.size() - result.out_dropped);
     result.err.resize(result.err.size() - result.err_dropped);
+    cut_pieces(result);
+  }
+  if (result.inactive) {
+    return std::make_exception_ptr(timeout_expired(result, cmd.inactivity_timeout()->seconds()));
   }
   if (result.timed_out) {
     const duration limit = cmd.timeout().value_or(
@@ -129,7 +148,8 @@ void run_operation::launched(std::exception_ptr error) {
                            {[self = shared_from_this()](error_code ec, communicate_result got) {
                               self->communicated(ec, std::move(got));
                             },
-                            executor_});
+                            executor_},
+                           true);
   if (cancelled_) {
     core_->cancel_run(); // the signal came between the two
   } else if (stop_grace_) {

@@ -157,7 +157,7 @@ public:
   const std::optional<environment>& env() const noexcept { return env_; }
 
   /// stdin, stdout and stderr: `inherit` (default), `null`, `piped`, `fd(n)`, `file(path, mode)`;
-  /// stderr also `merge`.
+  /// stdout and stderr also `tee(…)`, stderr also `merge`.
   command& in(input_redirect value) & { return set(in_, std::move(value)); }
   command in(input_redirect value) && { return std::move(in(std::move(value))); }
   const std::optional<input_redirect>& in() const noexcept { return in_; }
@@ -264,6 +264,14 @@ public:
   command deadline(steady_clock::time_point when) && { return std::move(deadline(when)); }
   const std::optional<steady_clock::time_point>& deadline() const noexcept { return deadline_; }
 
+  /// Ends communicate with errc::inactive, and the run family with timeout_expired, when nothing has
+  /// moved for so long: no byte on a captured stream, none that the child took of its input. It
+  /// counts from the call (run family: the spawn) and stands still while a tee's sink holds the
+  /// child back. A stream that has ended is silent too. Something has to be captured.
+  command& inactivity_timeout(duration limit) & { return set(inactivity_timeout_, limit); }
+  command inactivity_timeout(duration limit) && { return std::move(inactivity_timeout(limit)); }
+  const std::optional<duration>& inactivity_timeout() const noexcept { return inactivity_timeout_; }
+
   /// run() reports a status that is not ok as called_process_error.
   command& check(bool on = true) & { return set(check_, on); }
   command check(bool on = true) && { return std::move(check(on)); }
@@ -290,6 +298,15 @@ public:
     return std::move(limit(bytes, policy));
   }
   const capture_limit& limit() const noexcept { return limit_; }
+
+  /// The result says in `pieces` in which order the bytes of the captured streams were seen, and
+  /// when. Not together with a limit() that keeps a tail.
+  ///
+  /// Between two pipes the kernel keeps no order: what lay in both is seen in the order in which we
+  /// read. `merge` is exact, and tells the streams no longer apart.
+  command& ordered_output(bool on = true) & { return set(ordered_output_, on); }
+  command ordered_output(bool on = true) && { return std::move(ordered_output(on)); }
+  bool has_ordered_output() const noexcept { return ordered_output_; }
 
   /// Whether this status counts as success by ok_codes(). An unknown one never does.
   bool accepts(const class exit_status& status) const noexcept;
@@ -326,6 +343,7 @@ private:
   std::optional<duration> timeout_;
   std::optional<steady_clock::time_point> deadline_;
   std::optional<duration> drain_timeout_;
+  std::optional<duration> inactivity_timeout_;
   std::vector<long long> ok_codes_{0};
   capture_limit limit_;
   signal_setup signals_ = signal_setup::standard;
@@ -335,6 +353,7 @@ private:
   bool new_session_ = false;
   bool check_ = false;
   bool shell_ = false;
+  bool ordered_output_ = false;
 };
 
 /// The one door to a shell: `/bin/sh -c script`. Further arguments become `$0`, `$1`, …

@@ -21,6 +21,7 @@ enum class errc {
   output_limit,      ///< a stream gave more than the limit of its capture
   not_stopped,       ///< members of the scope survived a stop
   bad_report,        ///< what the child reported about its start cannot be read
+  inactive,          ///< nothing moved for as long as the inactivity_timeout()
 };
 
 SUBPROC_API const std::error_category& error_category() noexcept;
@@ -87,7 +88,8 @@ public:
 };
 
 /// The time-out passed; the child was killed and reaped, and its output so far is in the result.
-/// "Command 'sleep 60' timed out after 0.05 seconds."
+/// "Command 'sleep 60' timed out after 0.05 seconds.", or "gave no output for 0.5 seconds." when the
+/// result says that it was inactive.
 class SUBPROC_API timeout_expired : public subprocess_error {
 public:
   timeout_expired(completed_process result, double seconds);

@@ -72,11 +72,31 @@ struct file {
   friend bool operator==(const file&, const file&) = default;
 };
 
+/// A pipe that is captured and whose bytes are passed on as well, by communicate and the run family:
+/// `tee()` to the caller's own stream of that name, `tee(fd(n))`, `tee(file(path, mode))`.
+///
+/// All bytes are passed on, also those that a limit drops. A sink that is full holds back this
+/// stream alone, never the loop; one that fails or that nobody reads ends the passing on, not the
+/// capture, and the result has the error. The sink is the caller's open file, whose flags never
+/// change: a pipe or a terminal is opened anew for us; where that is refused, writes are small and
+/// follow a look whether there is room. A file on a disk is written as it is, and a named pipe has
+/// to have a reader. `fd` must stay open until the child has been started, no longer.
+/// (Written with its namespace: Linux has a system call of this name.)
+struct tee {
+  tee() = default;
+  explicit tee(fd descriptor) : sink(descriptor) {}
+  explicit tee(file path) : sink(std::move(path)) {}
+
+  std::variant<inherit_t, fd, file> sink;
+
+  friend bool operator==(const tee&, const tee&) = default;
+};
+
 /// What the child's stdin is.
 using input_redirect = std::variant<inherit_t, null_t, piped_t, fd, file>;
 /// What the child's stdout is.
-using output_redirect = std::variant<inherit_t, null_t, piped_t, fd, file>;
+using output_redirect = std::variant<inherit_t, null_t, piped_t, fd, file, tee>;
 /// What the child's stderr is.
-using error_redirect = std::variant<inherit_t, null_t, piped_t, fd, file, merge_t>;
+using error_redirect = std::variant<inherit_t, null_t, piped_t, fd, file, tee, merge_t>;
 
 } // namespace subproc

@@ -3,12 +3,12 @@
 #include "../redirects.hpp"
 #include "accounts.hpp"
 #include "lookup.hpp"
+#include "open_anew.hpp"
 
 #include <algorithm>
 #include <cerrno>
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace subproc::detail {
@@ -45,13 +45,29 @@ void require_open(int descriptor, const char* option) {
   }
 }
 
-// Before anything of ours is opened, which could take the number of one that is closed.
+// The sink of a tee, which stands for the caller's stream of that number when it names none.
+template <class Redirect>
+void require_sink(const std::optional<Redirect>& redirect, int number, const char* option) {
+  if (tees(redirect)) {
+    const auto& sink = std::get<tee>(*redirect).sink;
+    if (const auto* descriptor = std::get_if<fd>(&sink)) {
+      require_open(descriptor->value, option);
+    } else if (std::holds_alternative<inherit_t>(sink)) {
+      require_open(number, option);
+    }
+  }
+}
+
+} // namespace
+
 void require_all_open(const command& cmd) {
   const auto require = [](const auto& what, const char* option) {
     if (const auto* descriptor = std::get_if<fd>(&what)) {
       require_open(descriptor->value, option);
     }
   };
+  require_sink(cmd.out(), STDOUT_FILENO, "out");
+  require_sink(cmd.err(), STDERR_FILENO, "err");
   require(effective_in(cmd), "in");
   require(effective_out(cmd), "out");
   const error_redirect err = effective_err(cmd);
@@ -65,7 +81,17 @@ void require_all_open(const command& cmd) {
   }
 }
 
-} // namespace
+unique_handle open_file(const file& what, bool for_reading, int more_flags) {
+  const int flags = open_flags(what.mode, for_reading) | O_CLOEXEC | more_flags;
+  int opened = -1;
+  do {
+    opened = ::open(what.path.c_str(), flags, 0666);
+  } while (opened < 0 && errno == EINTR);
+  if (opened < 0) {
+    fail(spawn_step::open, what.path);
+  }
+  return unique_handle(opened);
+}
 
 launch_plan::launch_plan(const command& cmd) {
   plan_program(cmd);
@@ -190,7 +216,7 @@ int launch_plan::source(const input_redirect& what, const command& cmd) {
     return blocking(descriptor->value);
   }
   if (const auto* path = std::get_if<file>(&what)) {
-    return open_file(*path, true);
+    return own(open_file(*path, true));
   }
   return std::holds_alternative<null_t>(what) ? child_plan::null_device : inherited(0);
 }
@@ -204,7 +230,7 @@ int launch_plan::source(const output_redirect& what, const command& cmd,
     return blocking(descriptor->value);
   }
   if (const auto* path = std::get_if<file>(&what)) {
-    return open_file(*path, false);
+    return own(open_file(*path, false));
   }
   return std::holds_alternative<null_t>(what) ? child_plan::null_device
                                               : inherited(&parent_end == &out ? 1 : 2);
@@ -220,32 +246,19 @@ int launch_plan::inherited(int number) {
 // be opened again, a socket, stays as it is; a file on a disk never blocks.
 int launch_plan::blocking(int descriptor) {
   const int flags = ::fcntl(descriptor, F_GETFL);
-  struct stat is {};
-  if (flags < 0 || (flags & O_NONBLOCK) == 0 || ::fstat(descriptor, &is) != 0 ||
-      !(S_ISFIFO(is.st_mode) || S_ISCHR(is.st_mode))) {
+  if (flags < 0 || (flags & O_NONBLOCK) == 0) {
     return descriptor;
   }
-  // Opened without blocking: a pipe whose other end is closed would wait for one.
-  const std::string path = "/proc/self/fd/" + std::to_string(descriptor);
-  const int kept = flags & (O_ACCMODE | O_APPEND);
-  unique_handle opened(::open(path.c_str(), kept | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-  if (!opened || ::fcntl(opened.get(), F_SETFL, kept) < 0) {
+  unique_handle opened = open_anew(descriptor);
+  if (!opened || ::fcntl(opened.get(), F_SETFL, flags & (O_ACCMODE | O_APPEND)) < 0) {
     return descriptor;
   }
-  child_ends_.push_back(std::move(opened));
-  return child_ends_.back().get();
+  return own(std::move(opened));
 }
 
-int launch_plan::open_file(const file& what, bool for_reading) {
-  int opened = -1;
-  do {
-    opened = ::open(what.path.c_str(), open_flags(what.mode, for_reading) | O_CLOEXEC, 0666);
-  } while (opened < 0 && errno == EINTR);
-  if (opened < 0) {
-    fail(spawn_step::open, what.path);
-  }
-  child_ends_.emplace_back(opened);
-  return opened;
+int launch_plan::own(unique_handle child_end) {
+  child_ends_.push_back(std::move(child_end));
+  return child_ends_.back().get();
 }
 
 int launch_plan::make_pipe(bool child_reads, unique_handle& parent_end, const command& cmd) {
@@ -264,8 +277,7 @@ int launch_plan::make_pipe(bool child_reads, unique_handle& parent_end, const co
     fail(spawn_step::pipe);
   }
 #endif
-  child_ends_.push_back(std::move(child_end));
-  return child_ends_.back().get();
+  return own(std::move(child_end));
 }
 
 int launch_plan::highest_source() const noexcept {

@@ -9,6 +9,13 @@
 
 namespace subproc::detail {
 
+/// Throws spawn_error unless every descriptor that the command names is open. It comes before
+/// anything of ours is opened, which could take the number of one that is closed.
+void require_all_open(const command& cmd);
+
+/// Opens a file for a stream, closed on exec. Throws spawn_error.
+unique_handle open_file(const file& what, bool for_reading, int more_flags = 0);
+
 /// A command lowered to what the child needs, with the descriptors that the start takes. Throws
 /// spawn_error while nothing has started.
 class launch_plan {
@@ -44,7 +51,7 @@ private:
   int source(const output_redirect& what, const command& cmd, unique_handle& parent_end);
   int inherited(int number);
   int blocking(int descriptor);
-  int open_file(const file& what, bool for_reading);
+  int own(unique_handle child_end);
   int make_pipe(bool child_reads, unique_handle& parent_end, const command& cmd);
 
   child_plan child_;

@@ -1,6 +1,7 @@
 #include <subproc/process.hpp>
 #include <subproc/run.hpp>
 
+#include "both_ways.hpp"
 #include "children.hpp"
 #include "own_process.hpp"
 
@@ -30,77 +31,11 @@ using namespace subproc::test;
 
 namespace {
 
-enum class way { loop, blocking };
-
-struct outcome {
-  error_code ec;
-  communicate_result result;
-};
-
 // The size of this program's address space.
 std::size_t pages_in_use() {
   std::size_t pages = 0;
   std::ifstream("/proc/self/statm") >> pages;
   return pages;
-}
-
-// One communicate, in either way, with the same answer.
-outcome communicate(asio::io_context& context, process& child, way how, std::string input = {},
-                    std::optional<duration> limit = {}) {
-  outcome got;
-  if (how == way::loop) {
-    int calls = 0;
-    const auto handler = [&](error_code ec, communicate_result result) {
-      ++calls;
-      got = {ec, std::move(result)};
-    };
-    if (limit) {
-      child.async_communicate(std::move(input), *limit, handler);
-    } else {
-      child.async_communicate(std::move(input), handler);
-    }
-    context.restart();
-    context.run();
-    CHECK(calls == 1);
-    return got;
-  }
-  try {
-    got.result =
-        limit ? child.communicate(std::move(input), *limit) : child.communicate(std::move(input));
-  } catch (const timeout_expired& error) {
-    got.ec = asio::error::timed_out;
-    CHECK(error.result().timed_out);
-    CHECK(error.result().out == child.captured().out);
-    CHECK(error.result().err == child.captured().err);
-    got.result.out_held = error.result().out.size();
-    got.result.err_held = error.result().err.size();
-  } catch (const std::system_error& error) {
-    got.ec = error.code();
-    got.result.out_held = child.captured().out.size();
-    got.result.err_held = child.captured().err.size();
-  }
-  return got;
-}
-
-template <class Body>
-void in_both_ways(Body body) {
-  for (const way how : {way::loop, way::blocking}) {
-    CAPTURE(how == way::loop);
-    asio::io_context context;
-    body(context, how);
-  }
-}
-
-std::size_t peak_resident_bytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string word; status >> word;) {
-    if (word == "VmHWM:") {
-      std::size_t kib = 0;
-      status >> kib;
-      return kib * 1024;
-    }
-  }
-  return 0;
 }
 
 // Puts a signal's disposition at its default, and back.
@@ -597,7 +532,7 @@ TEST_SUITE("communicate") {
         process child(context, steps({"out:" + std::to_string(size)})
                                    .out(piped)
                                    .limit(policy == overflow::head ? 0 : 1000, policy));
-        std::ofstream("/proc/self/clear_refs") << 5; // the peak counts from here
+        reset_peak_resident_bytes();
         const std::size_t before = peak_resident_bytes();
         const outcome done = communicate(context, child, how);
         CHECK(peak_resident_bytes() < before + size / 4);

@@ -1,0 +1,32 @@
+#include "open_anew.hpp"
+
+#include <array>
+#include <charconv>
+#include <cstdlib>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace subproc::detail {
+
+unique_handle open_anew(int descriptor) noexcept {
+  const int flags = ::fcntl(descriptor, F_GETFL);
+  struct stat is {};
+  if (flags < 0 || ::fstat(descriptor, &is) != 0) {
+    return {};
+  }
+  if (!S_ISFIFO(is.st_mode)) {
+    std::array<char, 64> name;
+    if (!::isatty(descriptor) || ::ptsname_r(descriptor, name.data(), name.size()) == 0) {
+      return {};
+    }
+  }
+  std::array<char, 32> path{"/proc/self/fd/"};
+  std::to_chars(path.data() + 14, path.data() + path.size() - 1, descriptor);
+  // Not blocking: a pipe whose other end is closed would wait for one.
+  return unique_handle(
+      ::open(path.data(), (flags & (O_ACCMODE | O_APPEND)) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+}
+
+} // namespace subproc::detail
