@@ -20,6 +20,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -195,6 +196,23 @@ TEST_SUITE("pipe") {
     }
     CHECK(bytes == 1'988'895);
     CHECK(child.wait().success());
+  }
+
+  TEST_CASE("pipe: a pty's master that does not block is given as it is, not a new one") {
+    const leak_check leaks;
+    const unique_handle master(::posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+    REQUIRE(::grantpt(master.get()) == 0);
+    REQUIRE(::unlockpt(master.get()) == 0);
+    std::array<char, 64> name{};
+    REQUIRE(::ptsname_r(master.get(), name.data(), name.size()) == 0);
+    const unique_handle slave(::open(name.data(), O_RDWR | O_NOCTTY | O_CLOEXEC));
+    asio::io_context context;
+    process child(context, steps({"say:word"}).out(fd(master.get())));
+    CHECK(child.wait().success());
+    REQUIRE(readable(slave.get()));
+    std::array<char, 16> text{};
+    CHECK(::read(slave.get(), text.data(), text.size()) == 5);
+    CHECK(std::string(text.data()) == "word\n");
   }
 
   TEST_CASE("pipe: an inherited stdout keeps its flags, and the child's blocks [T15]") {

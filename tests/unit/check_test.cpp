@@ -168,6 +168,31 @@ TEST_SUITE("check") {
   TEST_CASE("check: time-outs of any sign and size are allowed") {
     CHECK(passes(command("a").timeout(std::chrono::hours::max()).drain_timeout(-1s)));
   }
+
+  TEST_CASE("check: a tee is checked as its sink is") {
+    CHECK(passes(command("a").out(subproc::tee()).err(subproc::tee(fd(2)))));
+    CHECK(passes(command("a").out(subproc::tee(file("x", open_mode::append))).err(merge)));
+    refuses(command("a").out(subproc::tee(fd(-1))), "out", "negative");
+    refuses(command("a").err(subproc::tee(file("x", open_mode::read))), "err", "only for reading");
+    refuses(command("a").out(subproc::tee(file("x\0y"s))), "out", "NUL");
+  }
+
+  TEST_CASE("check: an inactivity time-out needs something that is captured") {
+    refuses(command("a").inactivity_timeout(1s), "inactivity_timeout", "neither out nor err");
+    refuses(command("a").out(null).err(merge).inactivity_timeout(1s), "inactivity_timeout", "");
+    CHECK(passes(command("a").out(piped).inactivity_timeout(1s)));
+    CHECK(passes(command("a").err(subproc::tee()).inactivity_timeout(-1s)));
+    CHECK(passes(command("a").capture_output().inactivity_timeout(1s)));
+  }
+
+  TEST_CASE("check: an ordered output has no tail") {
+    for (const overflow policy : {overflow::tail, overflow::head_tail}) {
+      refuses(command("a").ordered_output().limit(10, policy), "ordered_output", "tail");
+      CHECK(passes(command("a").ordered_output(false).limit(10, policy)));
+    }
+    CHECK(passes(command("a").ordered_output().limit(10).out(piped)));
+    CHECK(passes(command("a").ordered_output().limit(10, overflow::head)));
+  }
 }
 
 } // namespace

@@ -165,6 +165,8 @@ TEST_SUITE("command") {
                             .timeout(50ms)
                             .deadline(when)
                             .drain_timeout(0.5s)
+                            .inactivity_timeout(7s)
+                            .ordered_output()
                             .check()
                             .ok_codes({0, 1})
                             .limit(10, overflow::tail);
@@ -184,6 +186,8 @@ TEST_SUITE("command") {
     CHECK((cmd.timeout() == duration(50ms)));
     CHECK((cmd.deadline() == when));
     CHECK((cmd.drain_timeout() == duration(500ms)));
+    CHECK((cmd.inactivity_timeout() == duration(7s)));
+    CHECK(cmd.has_ordered_output());
     CHECK(cmd.checked());
     CHECK((cmd.ok_codes() == std::vector<long long>{0, 1}));
     CHECK((cmd.limit() == capture_limit{10, overflow::tail}));

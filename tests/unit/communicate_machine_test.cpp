@@ -34,9 +34,22 @@ setup piped_out() {
   return streams;
 }
 
+setup teed_out() {
+  setup streams;
+  streams.out = streams.err = streams.out_teed = true;
+  return streams;
+}
+
+setup quiet_after_10ms() {
+  setup streams = piped_all();
+  streams.inactivity_timeout = 10ms;
+  return streams;
+}
+
 bool wants_anything(const communicate_machine& machine) {
   return !machine.to_write().empty() || machine.wants_close_in() ||
          machine.wants_read(stream_id::out) || machine.wants_read(stream_id::err) ||
+         !machine.to_pass(stream_id::out).empty() || !machine.to_pass(stream_id::err).empty() ||
          machine.wants_exit() || machine.wants_sweep();
 }
 
@@ -626,6 +639,305 @@ TEST_SUITE("communicate_machine") {
     CHECK(result.err_dropped == 0);
     CHECK(result.truncated());
   }
+
+  TEST_CASE("communicate_machine: a teed stream is read again when its sink has taken it all") {
+    communicate_machine machine(teed_out());
+    REQUIRE_FALSE(machine.begin({}, never));
+    CHECK(machine.to_pass(stream_id::out).empty());
+    machine.received(stream_id::out, "abcdef");
+    machine.received(stream_id::err, "not teed");
+    CHECK(machine.to_pass(stream_id::out) == "abcdef");
+    CHECK(machine.to_pass(stream_id::err).empty());
+    CHECK_FALSE(machine.wants_read(stream_id::out));
+    CHECK(machine.wants_read(stream_id::err)); // only the one stream is held back
+    machine.passed(stream_id::out, 2);
+    CHECK(machine.to_pass(stream_id::out) == "cdef");
+    CHECK_FALSE(machine.wants_read(stream_id::out));
+    machine.passed(stream_id::out, 4);
+    CHECK(machine.to_pass(stream_id::out).empty());
+    CHECK(machine.wants_read(stream_id::out));
+    finish(machine);
+    const communicate_result result = machine.take();
+    CHECK(result.out == "abcdef");
+    CHECK_FALSE(result.out_tee_error);
+  }
+
+  TEST_CASE("communicate_machine: the end waits for the sink, or for its failure") {
+    for (const bool fails : {false, true}) {
+      communicate_machine machine(teed_out());
+      REQUIRE_FALSE(machine.begin({}, never));
+      machine.received(stream_id::out, "abc");
+      machine.ended(stream_id::out);
+      finish(machine);
+      CHECK_FALSE(machine.done());
+      if (fails) {
+        machine.pass_failed(stream_id::out, asio::error::broken_pipe);
+      } else {
+        machine.passed(stream_id::out, 3);
+      }
+      REQUIRE(machine.done());
+      CHECK_FALSE(machine.outcome());
+      const communicate_result result = machine.take();
+      CHECK(result.out == "abc");
+      CHECK(static_cast<bool>(result.out_tee_error) == fails);
+      CHECK_FALSE(result.err_tee_error);
+    }
+  }
+
+  TEST_CASE("communicate_machine: a sink that failed gets nothing more, the capture all [T38]") {
+    communicate_machine machine(teed_out());
+    REQUIRE_FALSE(machine.begin({}, never));
+    machine.received(stream_id::out, "abc");
+    machine.passed(stream_id::out, 1);
+    machine.pass_failed(stream_id::out, asio::error::broken_pipe);
+    CHECK(machine.to_pass(stream_id::out).empty());
+    CHECK(machine.wants_read(stream_id::out));
+    machine.received(stream_id::out, "def");
+    CHECK(machine.to_pass(stream_id::out).empty());
+    finish(machine);
+    CHECK(machine.take().out == "abcdef");
+  }
+
+  TEST_CASE("communicate_machine: the next call passes on what the last one could not [T41]") {
+    communicate_machine machine(teed_out());
+    REQUIRE_FALSE(machine.begin({}, at(10ms)));
+    machine.received(stream_id::out, "abc");
+    machine.passed(stream_id::out, 1);
+    machine.timer(at(10ms));
+    CHECK(machine.wants_read(stream_id::out)); // in a sweep what is there decides
+    machine.received(stream_id::out, "def");
+    machine.swept();
+    CHECK(machine.outcome() == asio::error::timed_out);
+    CHECK(machine.take().out_held == 6);
+    REQUIRE_FALSE(machine.begin({}, never));
+    CHECK(machine.to_pass(stream_id::out) == "bcdef");
+    machine.cancel();
+    REQUIRE_FALSE(machine.begin({}, never));
+    machine.passed(stream_id::out, 5);
+    finish(machine);
+    CHECK(machine.take().out == "abcdef");
+  }
+
+  TEST_CASE("communicate_machine: what a limit drops or ends a call with is passed on [T42]") {
+    for (const overflow policy : {overflow::head, overflow::tail, overflow::error}) {
+      setup streams = teed_out();
+      streams.limit = {2, policy};
+      communicate_machine machine(streams);
+      REQUIRE_FALSE(machine.begin({}, never));
+      machine.received(stream_id::out, "abcdef");
+      CHECK(machine.done() == (policy == overflow::error));
+      CHECK(machine.to_pass(stream_id::out) == "abcdef"); // also in a call that is done
+      machine.passed(stream_id::out, 6);
+      CHECK(machine.done() == (policy == overflow::error));
+    }
+  }
+
+  TEST_CASE("communicate_machine: at the deadline only the last call gives up on the sink [T40]") {
+    for (const bool last : {false, true}) {
+      for (const bool ended : {false, true}) {
+        communicate_machine machine(teed_out());
+        REQUIRE_FALSE(machine.begin({}, at(10ms), last));
+        machine.ended(stream_id::err);
+        machine.received(stream_id::out, "abc");
+        machine.timer(at(10ms));
+        REQUIRE(machine.wants_sweep());
+        if (ended) {
+          machine.exited(ok, at(10ms));
+          machine.received(stream_id::out, "def");
+          machine.ended(stream_id::out);
+        }
+        machine.swept();
+        REQUIRE(machine.done());
+        const communicate_result result = machine.take();
+        if (last && ended) {
+          CHECK_FALSE(machine.outcome());
+          CHECK(result.out == "abcdef");
+          CHECK(result.out_tee_error == std::errc::timed_out);
+        } else {
+          CHECK(machine.outcome() == asio::error::timed_out);
+          CHECK_FALSE(result.out_tee_error);
+          CHECK(result.out_held == (ended ? 6 : 3));
+        }
+      }
+    }
+  }
+
+  TEST_CASE("communicate_machine: the drain bound is not the sink's, the deadline is [T36]") {
+    setup streams = teed_out();
+    streams.drain_timeout = 5ms;
+    communicate_machine machine(streams);
+    REQUIRE_FALSE(machine.begin({}, at(50ms)));
+    machine.ended(stream_id::err);
+    machine.received(stream_id::out, "abc");
+    machine.exited(ok, at(0ms));
+    machine.timer(at(5ms));
+    machine.swept();
+    CHECK_FALSE(machine.done());
+    CHECK(machine.wakes_at() == at(50ms));
+    machine.timer(at(50ms));
+    machine.swept();
+    CHECK(machine.outcome() == asio::error::timed_out);
+    REQUIRE_FALSE(machine.begin({}, never));
+    machine.passed(stream_id::out, 3);
+    REQUIRE(machine.done());
+    CHECK(machine.take().pipes_held);
+  }
+
+  TEST_CASE("communicate_machine: after a stop no sink is waited for") {
+    communicate_machine machine(teed_out());
+    REQUIRE_FALSE(machine.begin({}, never, true));
+    machine.received(stream_id::out, "abc");
+    machine.exited(ok, at(0ms));
+    machine.scope_ended();
+    REQUIRE(machine.wants_sweep());
+    machine.swept();
+    REQUIRE(machine.done());
+    CHECK_FALSE(machine.outcome());
+    const communicate_result result = machine.take();
+    CHECK(result.out == "abc");
+    CHECK(result.out_tee_error == std::errc::operation_canceled);
+  }
+
+  TEST_CASE("communicate_machine: pieces tell which stream was seen when") {
+    setup streams = piped_all();
+    streams.ordered = true;
+    streams.started = at(-5ms);
+    communicate_machine machine(streams);
+    CHECK(machine.wants_time());
+    REQUIRE_FALSE(machine.begin({}, never));
+    const auto say = [&](std::chrono::milliseconds when, stream_id stream, std::string_view text) {
+      machine.tell_time(at(when));
+      machine.received(stream, text);
+    };
+    say(0ms, stream_id::out, "one ");
+    say(1ms, stream_id::out, "one\n");
+    say(10ms, stream_id::out, "near\n"); // 10 ms after the first of them
+    say(11ms, stream_id::out, "late\n");
+    say(11ms, stream_id::err, "two\n");
+    say(11ms, stream_id::out, "three\n");
+    finish(machine);
+    const communicate_result result = machine.take();
+    using enum output_stream;
+    CHECK((result.pieces ==
+           std::vector<output_piece>{
+               {out, 0, 13, 5ms}, {out, 13, 5, 16ms}, {err, 0, 4, 16ms}, {out, 18, 6, 16ms}}));
+    CHECK(result.ordered_text() == "one one\nnear\nlate\ntwo\nthree\n");
+  }
+
+  TEST_CASE("communicate_machine: pieces are of kept bytes alone, and few where many are dropped") {
+    setup streams = piped_all();
+    streams.ordered = true;
+    streams.limit = {5, overflow::head};
+    communicate_machine machine(streams);
+    REQUIRE_FALSE(machine.begin({}, never));
+    for (int i = 0; i < 1'000; ++i) {
+      machine.tell_time(at(std::chrono::milliseconds(20 * i)));
+      machine.received(stream_id::out, "abc");
+      machine.received(stream_id::err, "d");
+    }
+    finish(machine);
+    const communicate_result result = machine.take();
+    CHECK(result.ordered_text() == "abcdabdddd");
+    CHECK(result.pieces.size() == 7);
+  }
+
+  TEST_CASE("communicate_machine: silence ends a call, and each next one counts anew") {
+    communicate_machine machine(quiet_after_10ms());
+    machine.tell_time(at(0ms));
+    REQUIRE_FALSE(machine.begin({}, never));
+    close_in(machine);
+    for (const auto begin : {0ms, 50ms}) {
+      CHECK(machine.wakes_at() == at(begin + 10ms));
+      machine.timer(at(begin + 9ms));
+      CHECK_FALSE(machine.wants_sweep());
+      machine.timer(at(begin + 10ms));
+      REQUIRE(machine.wants_sweep());
+      machine.swept();
+      REQUIRE(machine.done());
+      CHECK(machine.outcome() == errc::inactive);
+      machine.tell_time(at(50ms));
+      REQUIRE_FALSE(machine.begin({}, never));
+    }
+    machine.received(stream_id::out, "late");
+    finish(machine);
+    CHECK(machine.take().out == "late");
+  }
+
+  TEST_CASE("communicate_machine: a byte of any stream, or of the input, is activity") {
+    for (int what = 0; what < 3; ++what) {
+      communicate_machine machine(quiet_after_10ms());
+      machine.tell_time(at(0ms));
+      REQUIRE_FALSE(machine.begin("input", never));
+      machine.tell_time(at(8ms));
+      if (what == 0) {
+        machine.wrote(1);
+      } else {
+        machine.received(what == 1 ? stream_id::out : stream_id::err, "x");
+      }
+      CHECK(machine.wakes_at() == at(10ms)); // the timer is not set anew with each byte
+      machine.timer(at(10ms));
+      CHECK_FALSE(machine.wants_sweep());
+      CHECK(machine.wakes_at() == at(18ms));
+      machine.timer(at(18ms));
+      REQUIRE(machine.wants_sweep());
+      machine.swept();
+      CHECK(machine.outcome() == errc::inactive);
+    }
+  }
+
+  TEST_CASE("communicate_machine: what the sweep finds is no silence, and an end is a success") {
+    communicate_machine machine(quiet_after_10ms());
+    machine.tell_time(at(0ms));
+    REQUIRE_FALSE(machine.begin({}, never));
+    close_in(machine);
+    machine.timer(at(500ms));
+    REQUIRE(machine.wants_sweep());
+    CHECK(machine.wants_activity());
+    machine.tell_time(at(501ms));
+    machine.received(stream_id::out, "it was there");
+    machine.swept();
+    CHECK_FALSE(machine.done());
+    CHECK(machine.wakes_at() == at(511ms));
+    machine.timer(at(900ms));
+    finish(machine);
+    machine.swept();
+    REQUIRE(machine.done());
+    CHECK_FALSE(machine.outcome());
+  }
+
+  TEST_CASE("communicate_machine: a full sink stops the clock of the inactivity") {
+    setup streams = quiet_after_10ms();
+    streams.out_teed = true;
+    communicate_machine machine(streams);
+    machine.tell_time(at(0ms));
+    REQUIRE_FALSE(machine.begin({}, never));
+    machine.received(stream_id::out, "abc");
+    machine.timer(at(10ms));
+    CHECK_FALSE(machine.wants_sweep());
+    CHECK(machine.wakes_at() == at(20ms));
+    machine.timer(at(20ms));
+    CHECK_FALSE(machine.wants_sweep());
+    machine.tell_time(at(25ms));
+    machine.passed(stream_id::out, 3);
+    machine.timer(at(30ms));
+    CHECK(machine.wakes_at() == at(35ms));
+    machine.timer(at(35ms));
+    machine.swept();
+    CHECK(machine.outcome() == errc::inactive);
+  }
+
+  TEST_CASE("communicate_machine: of deadline and inactivity the one that is over is told") {
+    for (const bool deadline_first : {false, true}) {
+      communicate_machine machine(quiet_after_10ms());
+      machine.tell_time(at(0ms));
+      REQUIRE_FALSE(machine.begin({}, deadline_first ? at(5ms) : at(15ms)));
+      CHECK(machine.wakes_at() == (deadline_first ? at(5ms) : at(10ms)));
+      machine.timer(machine.wakes_at());
+      machine.swept();
+      CHECK(machine.outcome() ==
+            (deadline_first ? error_code(asio::error::timed_out) : errc::inactive));
+    }
+  }
 }
 
 // A child, its pipes and a clock in one value, driven at random: what the machine wants may be done
@@ -642,6 +954,12 @@ public:
     if (streams_.in && chance(80)) {
       input_ = bytes(below(400));
     }
+    streams_.out_teed = streams_.out && chance(40);
+    streams_.err_teed = streams_.err && chance(40);
+    streams_.ordered = chance(30);
+    if (chance(20)) {
+      streams_.inactivity_timeout = std::chrono::milliseconds(1 + below(20));
+    }
     says_[0] = bytes(below(600));
     says_[1] = bytes(below(300));
     reads_ = chance(70) ? input_.size() : below(input_.size() + 1);
@@ -654,12 +972,14 @@ public:
     std::string input = input_;
     for (;;) {
       const auto deadline = chance(40) ? now_ + std::chrono::milliseconds(below(30)) : never;
+      machine_->tell_time(now_);
       REQUIRE_FALSE(machine_->begin(std::exchange(input, {}), deadline));
       while (!machine_->done()) {
         REQUIRE(++steps_ < 200'000);
+        machine_->tell_time(now_);
         step(deadline);
       }
-      CHECK_FALSE(wants_anything(*machine_));
+      REQUIRE((machine_->outcome() || !wants_anything(*machine_)));
       CHECK(machine_->wakes_at() == never);
       if (!machine_->outcome()) {
         return finish();
@@ -695,7 +1015,10 @@ private:
       sweep();
       return;
     }
-    switch (below(8)) {
+    switch (below(9)) {
+    case 8:
+      pass(static_cast<int>(below(2)));
+      break;
     case 0:
     case 1:
       write();
@@ -721,7 +1044,7 @@ private:
     default:
       now_ += std::chrono::milliseconds(below(4));
       if (now_ >= machine_->wakes_at()) {
-        REQUIRE((now_ >= deadline || exit_seen_));
+        REQUIRE((now_ >= deadline || exit_seen_ || streams_.inactivity_timeout));
         machine_->timer(now_);
       }
     }
@@ -765,6 +1088,25 @@ private:
     }
   }
 
+  void pass(int i) {
+    const stream_id stream = i == 0 ? stream_id::out : stream_id::err;
+    const std::string_view rest = machine_->to_pass(stream);
+    if (rest.empty()) {
+      return;
+    }
+    REQUIRE_FALSE(sink_broken_[i]);
+    REQUIRE(rest == std::string_view(says_[i]).substr(passed_[i], given_[i] - passed_[i]));
+    REQUIRE((machine_->wants_sweep() || !machine_->wants_read(stream))); // it is held back
+    if (chance(2)) {
+      sink_broken_[i] = true;
+      machine_->pass_failed(stream, asio::error::broken_pipe);
+    } else {
+      const std::size_t n = 1 + below(rest.size());
+      passed_[i] += n;
+      machine_->passed(stream, n);
+    }
+  }
+
   void exit() {
     // A child that reads all its input ends after it has got the end of it.
     const bool fed = !streams_.in || in_closed_ || reads_ < input_.size();
@@ -801,7 +1143,17 @@ private:
     REQUIRE(result.err == (streams_.err ? says_[1].substr(0, given_[1]) : std::string()));
     for (int i = 0; i < 2; ++i) {
       REQUIRE((!ended_[i] || said_all(i)));
+      const bool teed = i == 0 ? streams_.out_teed : streams_.err_teed;
+      REQUIRE((!teed || sink_broken_[i] || passed_[i] == given_[i]));
+      REQUIRE(static_cast<bool>(i == 0 ? result.out_tee_error : result.err_tee_error) ==
+              sink_broken_[i]);
     }
+    REQUIRE((!streams_.ordered || result.ordered_text().size() == given_[0] + given_[1]));
+    std::size_t covered = 0;
+    for (const output_piece& piece : result.pieces) {
+      covered += piece.size;
+    }
+    REQUIRE(covered == (streams_.ordered ? given_[0] + given_[1] : 0));
     REQUIRE(taken_ == input_.substr(0, taken_.size()));
     REQUIRE((broken_ || child_gone_ || taken_.size() == input_.size()));
     REQUIRE(machine_->begin({}, never) ==
@@ -819,6 +1171,8 @@ private:
   std::size_t given_[2] = {0, 0};
   bool held_[2] = {false, false};
   bool ended_[2] = {false, false};
+  std::size_t passed_[2] = {0, 0};
+  bool sink_broken_[2] = {false, false};
   bool in_closed_ = false;
   bool broken_ = false;
   bool child_gone_ = false;

@@ -15,7 +15,8 @@ namespace {
 using namespace subproc;
 
 constexpr errc all_codes[] = {errc::no_child,     errc::operation_pending, errc::already_taken,
-                              errc::output_limit, errc::not_stopped,       errc::bad_report};
+                              errc::output_limit, errc::not_stopped,       errc::bad_report,
+                              errc::inactive};
 
 static_assert(std::is_error_code_enum_v<errc>);
 static_assert(!std::is_base_of_v<subprocess_error, spawn_error>);
@@ -71,6 +72,7 @@ TEST_SUITE("error") {
     CHECK(make_error_code(errc::output_limit) == std::errc::no_buffer_space);
     CHECK(make_error_code(errc::not_stopped) == std::errc::device_or_resource_busy);
     CHECK(make_error_code(errc::bad_report) == std::errc::protocol_error);
+    CHECK(make_error_code(errc::inactive) == std::errc::timed_out);
     CHECK(make_error_code(errc::already_taken).default_error_condition().category() ==
           error_category());
     CHECK(make_error_code(errc::no_child) != make_error_code(errc::already_taken));
@@ -161,6 +163,11 @@ TEST_SUITE("error") {
     CHECK(timeout_text(1e300).find("e+") == std::string::npos);
     CHECK(timeout_text(std::numeric_limits<double>::denorm_min()).size() > 300);
     CHECK(timeout_expired(completed_process(), 2.5).timeout() == 2.5);
+    completed_process silent;
+    silent.cmd = command("sleep", "60");
+    silent.inactive = true;
+    CHECK(std::string(timeout_expired(silent, 0.5).what()) ==
+          "Command 'sleep 60' gave no output for 0.5 seconds.");
   }
 
   TEST_CASE("error: operation_error carries the code and its words") {

@@ -13,6 +13,11 @@ static_assert(std::is_convertible_v<merge_t, error_redirect>);
 static_assert(!std::is_constructible_v<output_redirect, merge_t>);
 static_assert(!std::is_constructible_v<input_redirect, merge_t>);
 
+// There is nothing to pass on of an input.
+static_assert(std::is_convertible_v<subproc::tee, output_redirect> &&
+              std::is_convertible_v<subproc::tee, error_redirect>);
+static_assert(!std::is_constructible_v<input_redirect, subproc::tee>);
+
 // A bare number or string could mean several things.
 static_assert(!std::is_convertible_v<int, output_redirect>);
 static_assert(!std::is_convertible_v<const char*, output_redirect>);
@@ -54,6 +59,13 @@ TEST_SUITE("redirect") {
   TEST_CASE("redirect: a file is opened as its stream needs unless told") {
     CHECK((file("log").mode == open_mode::automatic));
     CHECK((file("log", open_mode::append).mode == open_mode::append));
+  }
+
+  TEST_CASE("redirect: a tee passes on to the caller's own stream unless told") {
+    CHECK(std::holds_alternative<inherit_t>(subproc::tee().sink));
+    CHECK((subproc::tee(fd(3)).sink == subproc::tee(fd(3)).sink));
+    CHECK((subproc::tee(file("log", open_mode::append)) != subproc::tee(file("log"))));
+    CHECK((output_redirect(subproc::tee()) != output_redirect(piped)));
   }
 
   TEST_CASE("redirect: equal means the same kind with the same contents") {

@@ -80,6 +80,36 @@ TEST_SUITE("result") {
     piece.out_dropped = 1;
     CHECK(piece.truncated());
   }
+
+  TEST_CASE("result: the text in order is that of the pieces, then what they leave") {
+    communicate_result result;
+    result.out = "ab\ncd\ne";
+    result.err = "12\n34";
+    CHECK(result.ordered_text() == "ab\ncd\ne12\n34");
+    using enum output_stream;
+    result.pieces = {{out, 0, 1, {}}, {err, 0, 4, {}}, {out, 1, 4, {}}, {err, 4, 1, {}}};
+    CHECK(result.ordered_text() == "a12\n3b\ncd4\ne");
+  }
+
+  TEST_CASE("result: lines are whole, where their ends were seen, behind their stream's tag") {
+    completed_process result;
+    result.out = "ab\ncd\ne";
+    result.err = "12\n34";
+    using enum output_stream;
+    result.pieces = {{out, 0, 1, {}}, {err, 0, 4, {}}, {out, 1, 4, {}}, {err, 4, 1, {}}};
+    CHECK(result.ordered_text("o:", "e:") == "e:12\no:ab\no:cd\no:e\ne:34\n");
+    CHECK(completed_process().ordered_text("o:", "e:").empty());
+  }
+
+  TEST_CASE("result: pieces of a text that was cut do no harm") {
+    communicate_result result;
+    result.out = "abc";
+    result.pieces = {{output_stream::out, 0, 2, {}},
+                     {output_stream::err, 7, 3, {}},
+                     {output_stream::out, 2, 9, {}}};
+    CHECK(result.ordered_text() == "abc");
+    CHECK(result.ordered_text("o:", "e:") == "o:abc\n");
+  }
 }
 
 } // namespace
