@@ -41,6 +41,13 @@ std::size_t capture::head_room() const noexcept {
 
 void capture::make_room(std::size_t size) { grow(head_, std::min(size, head_room())); }
 
+void capture::drop_excess() noexcept {
+  if (limit_.policy == overflow::error) {
+    limit_.policy = overflow::head;
+    head_.resize(std::min(head_.size(), limit_.bytes));
+  }
+}
+
 void capture::append(std::string_view data) {
   received_ += data.size();
   const std::string_view first = data.substr(0, head_room());

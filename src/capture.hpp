@@ -19,6 +19,9 @@ public:
   /// Takes memory for as many bytes at the head, before they are read and could be lost.
   void make_room(std::size_t size);
 
+  /// From now on what is beyond the limit is dropped where it was an error.
+  void drop_excess() noexcept;
+
   /// The policy is `error` and more than the limit has come.
   bool over_limit() const noexcept {
     return limit_.policy == overflow::error && head_.size() > limit_.bytes;

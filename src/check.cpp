@@ -2,6 +2,7 @@
 
 #include <subproc/error.hpp>
 
+#include "platform.hpp"
 #include "redirects.hpp"
 #include "text.hpp"
 
@@ -185,6 +186,22 @@ void check_identity(const command& cmd) {
 
 } // namespace
 
+std::string fault_of(const std::vector<stop_step>& steps) {
+  if (steps.empty()) {
+    return "the list is empty, give at least one step";
+  }
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const std::string step = "step " + std::to_string(i + 1) + ": ";
+    if (steps[i].signal != 0 && !is_signal(steps[i].signal)) {
+      return step + std::to_string(steps[i].signal) + " is no signal, and not 0, which only waits";
+    }
+    if (steps[i].grace < duration()) {
+      return step + "the grace is negative";
+    }
+  }
+  return {};
+}
+
 void refuse(const char* option, const std::string& detail) {
   throw spawn_error(std::make_error_code(std::errc::invalid_argument), spawn_step::arguments,
                     option, detail);
@@ -216,6 +233,11 @@ void check(const command& cmd) {
   check_capture(cmd);
   check_descriptors(cmd);
   check_identity(cmd);
+  if (cmd.stop_steps()) {
+    if (const std::string fault = fault_of(*cmd.stop_steps()); !fault.empty()) {
+      refuse("stop_steps", fault);
+    }
+  }
 }
 
 } // namespace subproc::detail

@@ -13,7 +13,10 @@ void check(const command& cmd);
 /// The same for one user or group: an id that setreuid(2) takes for "leave it" keeps privileges.
 void check_account(const char* option, const account& who);
 
-/// What both throw.
+/// What is wrong with the steps of a stop; empty when nothing is.
+std::string fault_of(const std::vector<stop_step>& steps);
+
+/// What the checks throw.
 [[noreturn]] void refuse(const char* option, const std::string& detail);
 
 } // namespace subproc::detail

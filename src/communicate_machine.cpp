@@ -37,6 +37,16 @@ error_code communicate_machine::begin(std::string input, steady_clock::time_poin
   return {};
 }
 
+bool communicate_machine::begin_drain() {
+  if (outcome_ != asio::error::timed_out && outcome_ != errc::output_limit) {
+    return false;
+  }
+  for (output_stream& each : outputs_) {
+    each.kept.drop_excess();
+  }
+  return !begin({}, steady_clock::time_point::max());
+}
+
 std::string_view communicate_machine::to_write() const noexcept {
   if (done_ || !in_open_) {
     return {};

@@ -40,6 +40,10 @@ public:
   /// the deadline a child whose end and output are there is a success, whatever a sink still lacks.
   error_code begin(std::string input, steady_clock::time_point deadline, bool last = false);
 
+  /// The call that ended by time or over a limit goes on while the scope is stopped: without
+  /// deadline, and what is beyond the limit is dropped. False after any other end.
+  bool begin_drain();
+
   bool done() const noexcept { return done_; }
   error_code outcome() const noexcept { return outcome_; }
 

@@ -3,6 +3,7 @@
 #include <subproc/detail/core.hpp>
 #include <subproc/process.hpp>
 
+#include "check.hpp"
 #include "process_core.hpp"
 #include "text.hpp"
 
@@ -13,6 +14,8 @@
 
 namespace subproc::detail {
 namespace {
+
+constexpr auto usual_grace = std::chrono::seconds(10);
 
 process_core& checked(const core_ptr& core, const char* what) {
   if (!core) {
@@ -35,6 +38,17 @@ steady_clock::time_point communicate_until(const process_core& core,
                                            const std::optional<duration>& limit) {
   return std::min(until(limit),
                   core.get_command().deadline().value_or(steady_clock::time_point::max()));
+}
+
+std::vector<stop_step> steps_of(const process_core& core, stop_way how) {
+  if (auto* steps = std::get_if<std::vector<stop_step>>(&how)) {
+    return std::move(*steps);
+  }
+  if (const auto* grace = std::get_if<duration>(&how)) {
+    return {{stop_signal, std::max(*grace, duration())}, kill_step()};
+  }
+  const auto& own = core.get_command().stop_steps();
+  return own ? *own : std::vector<stop_step>{{stop_signal, usual_grace}, kill_step()};
 }
 
 } // namespace
@@ -76,13 +90,47 @@ void async_communicate(const core_ptr& core, std::string input, std::optional<du
   }
 }
 
-void async_stop(const core_ptr& core, duration grace, asio::cancellation_slot slot,
+void async_stop(const core_ptr& core, stop_way how, asio::cancellation_slot slot,
                 stop_handler handler) {
-  if (core) {
-    core->async_stop({{stop_signal, grace}, kill_step()}, slot, std::move(handler));
-  } else {
+  if (!core) {
     handler.complete(make_error_code(errc::no_child), {});
+    return;
   }
+  std::vector<stop_step> steps = steps_of(*core, std::move(how));
+  if (fault_of(steps).empty()) {
+    core->async_stop(std::move(steps), slot, std::move(handler));
+  } else {
+    handler.complete(make_error_code(std::errc::invalid_argument), {});
+  }
+}
+
+stop_result stop(const core_ptr& core, stop_way how, error_code& ec) {
+  if (!core) {
+    ec = make_error_code(errc::no_child);
+    return {};
+  }
+  std::vector<stop_step> steps = steps_of(*core, std::move(how));
+  if (!fault_of(steps).empty()) {
+    ec = make_error_code(std::errc::invalid_argument);
+    return {};
+  }
+  return core->stop(std::move(steps), ec);
+}
+
+stop_result stop(const core_ptr& core, stop_way how) {
+  const auto* given = std::get_if<std::vector<stop_step>>(&how);
+  std::string what = given ? fault_of(*given) : std::string();
+  what = what.empty() ? "stop" : "stop: " + what;
+  error_code ec;
+  stop_result result = stop(core, std::move(how), ec);
+  if (!ec) {
+    return result;
+  }
+  for (const int survivor : result.survivors) {
+    what +=
+        (survivor == result.survivors.front() ? ": alive are " : ", ") + std::to_string(survivor);
+  }
+  throw std::system_error(ec, what);
 }
 
 exit_status wait(const core_ptr& core, std::optional<duration> limit) {

@@ -56,6 +56,14 @@ private:
 /// The signals of a polite and of a certain stop, and an interrupt.
 extern const int stop_signal;
 extern const int kill_signal;
+extern const int interrupt_signal;
+
+/// Whether there is such a signal.
+bool is_signal(int number) noexcept;
+
+/// The signal that lets a halted process see this one; 0 where none is needed (it ends the process
+/// anyway) or wanted (it halts it).
+int signal_to_go_on(int number) noexcept;
 
 } // namespace subproc::detail
 

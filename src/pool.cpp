@@ -39,10 +39,7 @@ public:
       slot.assign([weak = weak_from_this()](asio::cancellation_type type) {
         const auto self = weak.lock();
         if (self && type != asio::cancellation_type::none) {
-          self->later([](pool_core& core) {
-            core.fail(std::make_exception_ptr(
-                std::system_error(error_code(asio::error::operation_aborted), "pool")));
-          });
+          self->later([type](pool_core& core) { core.cancel(type); });
         }
       });
     }
@@ -73,15 +70,19 @@ public:
   }
 
   void kill() {
-    for_each_job([](run_operation& job) { job.cancel(); });
+    for_each_job([](run_operation& job) { job.kill(); });
+    drain();
+  }
+
+  void cancel(asio::cancellation_type type) {
+    note(aborted());
+    for_each_job([type](run_operation& job) { job.cancel(type); });
     drain();
   }
 
   /// Stops at once; the run completes with the first error.
   void fail(std::exception_ptr error) {
-    if (!error_) {
-      error_ = std::move(error);
-    }
+    note(std::move(error));
     kill();
   }
 
@@ -90,12 +91,22 @@ public:
     gone_ = true; // at once: results may be waiting for their turn on the strand
     later([](pool_core& core) {
       core.sink_ = nullptr;
-      core.fail(std::make_exception_ptr(
-          std::system_error(error_code(asio::error::operation_aborted), "pool")));
+      core.fail(aborted());
     });
   }
 
 private:
+  static std::exception_ptr aborted() {
+    return std::make_exception_ptr(
+        std::system_error(error_code(asio::error::operation_aborted), "pool"));
+  }
+
+  void note(std::exception_ptr error) {
+    if (!error_) {
+      error_ = std::move(error);
+    }
+  }
+
   template <class Action>
   void for_each_job(Action action) {
     for (const auto& [sequence, weak] : jobs_) {
@@ -188,9 +199,7 @@ private:
   }
 
   void fail_later(std::exception_ptr error) {
-    if (!error_) {
-      error_ = error;
-    }
+    note(error);
     later([error](pool_core& self) { self.fail(error); });
   }
 

@@ -467,15 +467,21 @@ void process_core::async_communicate(std::string input, steady_clock::time_point
   pump_communicate();
 }
 
-void process_core::communicate_blocking(lock& held) {
+void process_core::communicate_blocking(lock& held, stop_machine* stop) {
   communicate_machine& machine = *communicate_;
+  const auto step = [&] {
+    if (stop) {
+      step_stop_of_run(*stop);
+    }
+    step_communicate();
+  };
   auto pause = steady_clock::duration::zero();
   communicate_blocking_ = true;
   const struct ending {
     bool& blocking;
     ~ending() { blocking = false; }
   } over{communicate_blocking_}; // whatever is thrown
-  for (step_communicate(); !machine.done(); step_communicate()) {
+  for (step(); !machine.done(); step()) {
     const auto now = steady_clock::now();
     std::array<wait_entry, 6> entries{};
     if (!machine.to_write().empty()) {
@@ -489,7 +495,7 @@ void process_core::communicate_blocking(lock& held) {
         entries[3 + static_cast<std::size_t>(stream)] = {tee_of(stream).sink.handle(), true};
       }
     }
-    auto until = machine.wakes_at();
+    auto until = stop ? std::min(machine.wakes_at(), stop->wakes_at()) : machine.wakes_at();
     if (machine.wants_exit()) {
       if (pause == pause.zero()) {
         entries[3] = {child_->exit_handle()};
@@ -512,6 +518,9 @@ void process_core::communicate_blocking(lock& held) {
     if (machine.wakes_at() != steady_clock::time_point::max() &&
         steady_clock::now() >= machine.wakes_at()) {
       machine.timer(steady_clock::now());
+    }
+    if (stop && steady_clock::now() >= stop->wakes_at()) {
+      stop->timer(steady_clock::now());
     }
   }
   if (!machine.outcome()) {

@@ -328,16 +328,16 @@ void process_core::pump() {
   }
 }
 
-void process_core::async_wait(std::optional<duration> limit, asio::cancellation_slot slot,
-                              wait_handler handler) {
+std::uint64_t process_core::async_wait(std::optional<duration> limit, asio::cancellation_slot slot,
+                                       wait_handler handler) {
   const lock held(mutex_);
   if (!child_) {
     handler.complete(make_error_code(errc::no_child), {});
-    return;
+    return 0;
   }
   if (report_) {
     handler.complete({}, report_->status);
-    return;
+    return 0;
   }
   const std::uint64_t id = ++last_id_;
   waiters_.push_back({id, std::move(handler), nullptr});
@@ -352,6 +352,17 @@ void process_core::async_wait(std::optional<duration> limit, asio::cancellation_
   }
   on_cancel(slot, [id](process_core& self) { self.end_wait(id, asio::error::operation_aborted); });
   update_exit_watch();
+  return id;
+}
+
+void process_core::forget_wait(std::uint64_t id) {
+  std::list<waiter> gone; // outlives the lock: a handler may own anything
+  const lock held(mutex_);
+  const auto found = std::ranges::find(waiters_, id, &waiter::id);
+  if (found != waiters_.end()) {
+    gone.splice(gone.end(), waiters_, found);
+    update_exit_watch();
+  }
 }
 
 // The real exit wins over a time-out that is delivered late.
@@ -383,20 +394,30 @@ std::optional<exit_status> process_core::known_status() noexcept {
 
 exit_status process_core::wait(steady_clock::time_point until,
                                const std::optional<duration>& limit) {
+  {
+    const lock held(mutex_);
+    if (!waiters_.empty()) {
+      throw std::system_error(make_error_code(errc::operation_pending), "wait");
+    }
+  }
+  if (const std::optional<exit_status> status = wait_until(until)) {
+    return *status;
+  }
+  completed_process so_far = result();
+  so_far.timed_out = true;
+  throw timeout_expired(std::move(so_far), limit ? limit->seconds() : 0);
+}
+
+std::optional<exit_status> process_core::wait_until(steady_clock::time_point until) {
   lock held(mutex_);
   if (!child_) {
     throw std::system_error(make_error_code(errc::no_child), "wait");
-  }
-  if (!waiters_.empty()) {
-    throw std::system_error(make_error_code(errc::operation_pending), "wait");
   }
   auto pause = steady_clock::duration::zero();
   while (!reap()) {
     const auto now = steady_clock::now();
     if (now >= until) {
-      completed_process so_far = state();
-      so_far.timed_out = true;
-      throw timeout_expired(std::move(so_far), limit ? limit->seconds() : 0);
+      return std::nullopt;
     }
     wait_entry entry{child_->exit_handle()};
     if (pause != pause.zero()) {
@@ -457,6 +478,11 @@ completed_process process_core::result() {
 native_handle_type process_core::exit_handle() noexcept {
   const lock held(mutex_);
   return child_ && child_->exit_handle_is_process() ? child_->exit_handle() : invalid_handle;
+}
+
+native_handle_type process_core::wait_handle() noexcept {
+  const lock held(mutex_);
+  return child_ && !report_ ? child_->exit_handle() : invalid_handle;
 }
 
 asio::any_io_executor process_core::executor() {

@@ -44,27 +44,37 @@ public:
   unique_handle release();
   void detach();
 
-  void async_wait(std::optional<duration> limit, asio::cancellation_slot slot,
-                  wait_handler handler);
+  /// Returns what forget_wait takes; 0 when the wait is over already.
+  std::uint64_t async_wait(std::optional<duration> limit, asio::cancellation_slot slot,
+                           wait_handler handler);
+  /// Ends a wait without calling its handler.
+  void forget_wait(std::uint64_t id);
   /// `deadline`: besides the limit. `last`: see communicate_machine::begin.
   void async_communicate(std::string input, steady_clock::time_point deadline,
                          asio::cancellation_slot slot, communicate_handler handler,
                          bool last = false);
   void async_stop(std::vector<stop_step> steps, asio::cancellation_slot slot, stop_handler handler);
+  /// A stop that is under way goes on with these steps.
+  void escalate_stop(std::vector<stop_step> steps);
+  stop_result stop(std::vector<stop_step> steps, error_code& ec);
   void cancel_launch();
   /// Ends what a run on the loop is about: a launch that has not begun, or the communicate.
   void cancel_run();
   /// The scope is empty: a communicate ends with what is in the pipes now.
   void end_drain();
-  /// A stop that is under way goes to its last step.
-  void hurry_stop();
+  /// After a communicate that ended by time or limit: reads on during a stop. False after any other
+  /// end; then the handler is not used.
+  bool async_drain(communicate_handler&& handler);
+  bool is_communicating();
   void async_io(stream_id stream, void* data, std::size_t size, asio::cancellation_slot slot,
                 io_handler handler);
 
   exit_status wait(steady_clock::time_point until, const std::optional<duration>& limit);
+  /// Nothing when the child still runs then.
+  std::optional<exit_status> wait_until(steady_clock::time_point until);
   communicate_result communicate(std::string input, steady_clock::time_point deadline,
                                  const std::optional<duration>& limit);
-  /// A communicate and, after an error or a time-out, the kill of the scope, for the run family.
+  /// A communicate and, after an error or a time-out, the stop of the scope, for the run family.
   /// Returns what went wrong.
   error_code run(steady_clock::time_point deadline);
   std::size_t io(stream_id stream, void* data, std::size_t size, error_code& ec);
@@ -80,6 +90,7 @@ public:
   const command& get_command() const noexcept { return command_; }
   pid_type pid() const noexcept { return pid_; }
   native_handle_type exit_handle() noexcept;
+  native_handle_type wait_handle() noexcept; ///< readable when it may have ended; none is invalid
   std::string_view captured(stream_id stream);
   steady_clock::time_point started() const noexcept { return started_; }
   asio::any_io_executor executor();
@@ -196,14 +207,17 @@ private:
   void step_communicate();
   void pump_communicate();
   void communicate_timer(std::uint64_t generation);
-  void communicate_blocking(lock& held);
+  /// Drives `stop` too, whose end is an end for the communicate.
+  void communicate_blocking(lock& held, stop_machine* stop = nullptr);
   void close_all_pipes() noexcept;
 
   // Stop
   void step_stop(stop_machine& machine);
+  void step_stop_of_run(stop_machine& machine);
   void pump_stop();
+  stop_result result_of(const stop_machine& machine) const;
   void stop_timer(std::uint64_t generation);
-  error_code stop_blocking(lock& held, stop_machine machine);
+  void stop_blocking(lock& held, stop_machine& machine);
 
   void wait_blocking(lock& held, std::span<wait_entry> entries, steady_clock::time_point until);
   completed_process state() const;
@@ -241,6 +255,7 @@ private:
   bool communicate_blocking_ = false;
   timer communicate_wake_;
   std::optional<stop_operation> stop_;
+  bool stop_blocking_ = false;
   spawn_handler spawn_handler_;
   bool launching_ = false;
   bool forced_ = false;

@@ -17,6 +17,8 @@ void process_core::step_stop(stop_machine& machine) {
     if (const std::optional<int> number = machine.take_signal()) {
       if (const error_code ec = child_->signal(*number, scope_)) {
         machine.failed(ec);
+      } else if (const int go_on = signal_to_go_on(*number)) {
+        child_->signal(go_on, scope_); // who is halted would sit the grace out
       }
     } else if (machine.wants_scope_check()) {
       const bool empty = child_->scope_empty(scope_);
@@ -31,6 +33,19 @@ void process_core::step_stop(stop_machine& machine) {
   forced_ = forced_ || machine.forced();
 }
 
+// The communicate of a run goes on beside its stop, and ends with it.
+void process_core::step_stop_of_run(stop_machine& machine) {
+  step_stop(machine);
+  if (!machine.done()) {
+    return;
+  }
+  if (machine.outcome()) {
+    communicate_->cancel();
+  } else {
+    communicate_->scope_ended();
+  }
+}
+
 void process_core::pump_stop() {
   if (!stop_) {
     return;
@@ -41,18 +56,24 @@ void process_core::pump_stop() {
     set_timer(stop_->wake, stop_->machine.wakes_at(), &process_core::stop_timer);
     return;
   }
-  stop_result result;
-  result.status = report_ ? report_->status : exit_status();
-  result.forced = stop_->machine.forced();
   const error_code outcome = stop_->machine.outcome();
-  if (outcome == errc::not_stopped) {
-    result.survivors = child_->scope_members(scope_);
-  }
+  stop_result result = result_of(stop_->machine);
   disarm(stop_->wake);
   stop_handler handler = std::move(stop_->handler);
   stop_.reset();
   handler.complete(outcome, std::move(result));
   update_exit_watch();
+}
+
+stop_result process_core::result_of(const stop_machine& machine) const {
+  stop_result result;
+  result.status = report_ ? report_->status : exit_status();
+  result.forced = machine.forced();
+  result.signals = machine.signals();
+  if (machine.outcome() == errc::not_stopped) {
+    result.survivors = child_->scope_members(scope_);
+  }
+  return result;
 }
 
 void process_core::stop_timer(std::uint64_t generation) {
@@ -67,7 +88,7 @@ void process_core::stop_timer(std::uint64_t generation) {
 void process_core::async_stop(std::vector<stop_step> steps, asio::cancellation_slot slot,
                               stop_handler handler) {
   const lock held(mutex_);
-  if (!child_ || stop_) {
+  if (!child_ || stop_ || stop_blocking_) {
     handler.complete(make_error_code(child_ ? errc::operation_pending : errc::no_child), {});
     return;
   }
@@ -88,8 +109,27 @@ void process_core::async_stop(std::vector<stop_step> steps, asio::cancellation_s
   pump();
 }
 
-error_code process_core::stop_blocking(lock& held, stop_machine machine) {
+stop_result process_core::stop(std::vector<stop_step> steps, error_code& ec) {
+  lock held(mutex_);
+  if (!child_ || stop_ || stop_blocking_) {
+    ec = make_error_code(child_ ? errc::operation_pending : errc::no_child);
+    return {};
+  }
+  stop_blocking_ = true;
+  const struct ending {
+    bool& blocking;
+    ~ending() { blocking = false; }
+  } over{stop_blocking_}; // whatever is thrown
+  stop_machine machine(std::move(steps), scope_ == scope::process);
   machine.begin(steady_clock::now());
+  stop_blocking(held, machine);
+  ec = machine.outcome();
+  stop_result result = result_of(machine);
+  pump(); // what waits on a loop has something to see
+  return result;
+}
+
+void process_core::stop_blocking(lock& held, stop_machine& machine) {
   auto pause = steady_clock::duration::zero();
   for (step_stop(machine); !machine.done(); step_stop(machine)) {
     wait_entry entry;
@@ -108,7 +148,6 @@ error_code process_core::stop_blocking(lock& held, stop_machine machine) {
       machine.timer(steady_clock::now());
     }
   }
-  return machine.outcome();
 }
 
 void process_core::cancel_launch() {
@@ -144,12 +183,28 @@ void process_core::end_drain() {
   }
 }
 
-void process_core::hurry_stop() {
+void process_core::escalate_stop(std::vector<stop_step> steps) {
   const lock held(mutex_);
   if (stop_) {
-    stop_->machine.hurry(steady_clock::now());
+    stop_->machine.escalate(std::move(steps), steady_clock::now());
     pump();
   }
+}
+
+bool process_core::is_communicating() {
+  const lock held(mutex_);
+  return communicating();
+}
+
+bool process_core::async_drain(communicate_handler&& handler) {
+  const lock held(mutex_);
+  if (!communicate_->begin_drain()) {
+    return false;
+  }
+  communicate_handler_ = std::move(handler);
+  communicate_id_ = ++last_id_;
+  pump_communicate();
+  return true;
 }
 
 error_code process_core::run(steady_clock::time_point deadline) {
@@ -161,7 +216,13 @@ error_code process_core::run(steady_clock::time_point deadline) {
   communicate_blocking(held);
   ec = communicate_->outcome();
   if (ec) {
-    stop_blocking(held, stop_machine({kill_step()}, scope_ == scope::process));
+    const auto& steps = command_.stop_steps();
+    stop_machine machine(steps ? *steps : std::vector{kill_step()}, scope_ == scope::process);
+    machine.begin(steady_clock::now());
+    if (steps && communicate_->begin_drain()) {
+      communicate_blocking(held, &machine);
+    }
+    stop_blocking(held, machine);
     close_all_pipes();
   }
   return ec;

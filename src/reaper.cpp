@@ -137,7 +137,11 @@ void abandon_child(std::unique_ptr<child> left, drop_policy policy, scope target
   if (policy != drop_policy::detach) {
     const int number = policy == drop_policy::kill ? kill_signal : stop_signal;
     if (left->signal(number, target)) {
-      left->signal(number, scope::process); // the program has joined the group
+      target = scope::process; // the program has joined the group
+      left->signal(number, target);
+    }
+    if (const int go_on = signal_to_go_on(number)) {
+      left->signal(go_on, target); // a halted child would keep it for ever
     }
   }
   reap_in_background(std::move(left));

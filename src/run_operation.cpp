@@ -24,6 +24,15 @@ bool checks(const command& cmd, run_kind kind) {
   return kind == run_kind::check_call || kind == run_kind::check_output || cmd.checked();
 }
 
+void cut(std::string& text, std::size_t most, std::uint64_t& dropped) {
+  if (text.size() > most) {
+    dropped += text.size() - most;
+    text.resize(most);
+  }
+}
+
+constexpr auto without_end = std::chrono::hours::max();
+
 } // namespace
 
 void prepare(command& cmd, run_kind kind) {
@@ -57,10 +66,8 @@ std::exception_ptr judge(const process_core& core, completed_process& result, er
   result.timed_out = result.inactive || ec == asio::error::timed_out;
   result.cancelled = result.cancelled || ec == asio::error::operation_aborted;
   if (ec == errc::output_limit) {
-    result.out_dropped = result.out.size() - std::min(result.out.size(), cmd.limit().bytes);
-    result.err_dropped = result.err.size() - std::min(result.err.size(), cmd.limit().bytes);
-    result.out.resize(result.out.size() - result.out_dropped);
-    result.err.resize(result.err.size() - result.err_dropped);
+    cut(result.out, cmd.limit().bytes, result.out_dropped);
+    cut(result.err, cmd.limit().bytes, result.err_dropped);
     cut_pieces(result);
   }
   if (result.inactive) {
@@ -96,7 +103,7 @@ void run_operation::start(command&& cmd, asio::cancellation_slot slot) {
     slot.assign([weak = weak_from_this()](asio::cancellation_type type) {
       const auto self = weak.lock();
       if (self && type != asio::cancellation_type::none) {
-        self->cancel();
+        self->cancel(type);
       }
     });
   }
@@ -106,88 +113,151 @@ void run_operation::start(command&& cmd, asio::cancellation_slot slot) {
                            executor_});
 }
 
-void run_operation::cancel() {
+void run_operation::cancel(asio::cancellation_type type) {
+  const auto has = [type](asio::cancellation_type kind) {
+    return (type & kind) != asio::cancellation_type::none;
+  };
+  const command& cmd = core_->get_command();
+  const lock held(mutex_);
+  const bool again = std::exchange(cancelled_, true);
+  const error_code why = asio::error::operation_aborted;
+  if (cmd.has_cancel_signals() && !has(asio::cancellation_type::terminal)) {
+    if (has(asio::cancellation_type::partial)) {
+      stop_with(force::terminate, {{stop_signal, without_end}}, why);
+    } else {
+      stop_with(force::interrupt, {{interrupt_signal, without_end}}, why);
+    }
+  } else if (cmd.stop_steps() && !cmd.has_cancel_signals() && !again) {
+    stop_with(force::steps, *cmd.stop_steps(), why);
+  } else {
+    stop_with(force::kill, {kill_step()}, why);
+  }
+}
+
+void run_operation::kill() {
+  const lock held(mutex_);
   cancelled_ = true;
-  core_->cancel_run();
-  core_->hurry_stop();
+  stop_with(force::kill, {kill_step()}, asio::error::operation_aborted);
 }
 
 void run_operation::stop(duration grace) {
-  if (stop_grace_ || stopping_) {
+  const lock held(mutex_);
+  cancelled_ = true;
+  stop_with(force::grace, {{stop_signal, grace}, kill_step()}, {});
+}
+
+bool run_operation::harder(force how, std::vector<stop_step> steps) {
+  if (how <= force_) {
+    return false;
+  }
+  force_ = how;
+  asked_ = std::move(steps);
+  return true;
+}
+
+// Without a child yet, or with its end already under way to here, a stop waits for what comes: a
+// launch that fails, a child to be stopped, or a result, which wins.
+void run_operation::stop_with(force how, std::vector<stop_step> steps, error_code why) {
+  if (!harder(how, std::move(steps))) {
     return;
   }
-  stop_grace_ = grace;
-  if (launched_) {
-    begin_stop({{stop_signal, grace}, kill_step()});
-  } else {
+  if (!ec_) {
+    ec_ = why;
+  }
+  const bool running = launched_ && core_->is_communicating();
+  if (!launched_ || force_ == force::kill) {
     core_->cancel_run();
+  }
+  if (stopping_ || running) {
+    go_on_stopping();
   }
 }
 
-void run_operation::begin_stop(std::vector<stop_step> steps) {
-  stopping_ = true;
+void run_operation::go_on_stopping() {
+  if (stopping_) {
+    core_->escalate_stop(asked_);
+    return;
+  }
+  stopped_ = stopping_ = true;
   core_->async_stop(
-      std::move(steps), {},
-      {[self = shared_from_this()](error_code, const stop_result&) { self->stop_ended(); },
+      asked_, {},
+      {[self = shared_from_this()](error_code ec, const stop_result&) { self->stop_ended(ec); },
        executor_});
 }
 
+communicate_handler run_operation::on_communicated() {
+  return {[self = shared_from_this()](error_code ec, communicate_result got) {
+            self->communicated(ec, std::move(got));
+          },
+          executor_};
+}
+
 void run_operation::launched(std::exception_ptr error) {
+  lock held(mutex_);
   launched_ = true;
   if (error) {
     completed_process nothing;
     nothing.cmd = core_->get_command();
-    nothing.cancelled = cancelled_ || stop_grace_;
+    nothing.cancelled = cancelled_;
     if (nothing.cancelled) {
       error = std::make_exception_ptr(operation_error(asio::error::operation_aborted, nothing));
     }
+    held.unlock();
     handler_.complete(std::move(error), std::move(nothing));
     return;
   }
-  core_->async_communicate({}, run_deadline(*core_), {},
-                           {[self = shared_from_this()](error_code ec, communicate_result got) {
-                              self->communicated(ec, std::move(got));
-                            },
-                            executor_},
+  communicating_ = true;
+  core_->async_communicate({}, run_deadline(*core_), {}, on_communicated(),
                            true);
-  if (cancelled_) {
-    core_->cancel_run(); // the signal came between the two
-  } else if (stop_grace_) {
-    begin_stop({{stop_signal, *stop_grace_}, kill_step()});
+  if (force_ == force::kill) {
+    core_->cancel_run();
+  }
+  if (force_ != force::none) {
+    go_on_stopping(); // it was asked for before there was a child
   }
 }
 
 void run_operation::communicated(error_code ec, communicate_result got) {
-  if (!ec && !stopping_) {
-    complete({}, std::move(got));
-    return;
-  }
-  ended_.emplace();
-  ended_->ec = ec;
+  lock held(mutex_);
+  communicating_ = false;
   if (!ec) {
-    ended_->got = std::move(got);
+    got_ = std::move(got);
+    if (!stopped_) { // the result came before the stop
+      ec_ = {};
+      cancelled_ = false;
+    }
+  } else if (!stopped_ || stopping_) {
+    ec_ = ec_ ? ec_ : ec;
+    const auto& steps = core_->get_command().stop_steps();
+    if (harder(steps ? force::steps : force::kill, steps ? *steps : std::vector{kill_step()}) ||
+        !stopped_) {
+      go_on_stopping();
+    }
+    communicating_ = force_ != force::kill && core_->async_drain(on_communicated());
   }
-  if (!stopping_) {
-    begin_stop({kill_step()});
-  } else if (ec) {
-    core_->hurry_stop();
+  if (!communicating_ && !stopping_) {
+    complete(std::move(held));
   }
 }
 
-void run_operation::stop_ended() {
+void run_operation::stop_ended(error_code ec) {
+  lock held(mutex_);
   stopping_ = false;
-  if (ended_) {
-    complete(ended_->ec, std::move(ended_->got));
+  if (!communicating_) {
+    complete(std::move(held));
+  } else if (ec) {
+    core_->cancel_run();
   } else {
     core_->end_drain();
   }
 }
 
-void run_operation::complete(error_code ec, std::optional<communicate_result> got) {
-  completed_process result = core_->take_result(std::move(got));
-  result.cancelled = stop_grace_.has_value();
-  std::exception_ptr error = judge(*core_, result, ec, kind_);
+void run_operation::complete(lock held) {
+  completed_process result = core_->take_result(std::move(got_));
+  result.cancelled = cancelled_;
+  std::exception_ptr error = judge(*core_, result, ec_, kind_);
   core_->drop(); // off the loop, before the caller can know that it may go
+  held.unlock();
   handler_.complete(std::move(error), std::move(result));
 }
 

@@ -2,10 +2,11 @@
 
 #include "process_core.hpp"
 
-#include <atomic>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <vector>
 
 namespace subproc::detail {
 
@@ -19,42 +20,55 @@ steady_clock::time_point run_deadline(const process_core& core);
 std::exception_ptr judge(const process_core& core, completed_process& result, error_code ec,
                          run_kind kind);
 
-/// A run on the loop: launch, communicate, and the kill of the scope when that went wrong. What is
-/// pending keeps it alive.
+/// A run on the loop: launch, communicate, and the stop of the scope when that went wrong. What is
+/// pending keeps it alive. The communicate and a stop may go on at once, on two threads.
 class run_operation : public std::enable_shared_from_this<run_operation> {
 public:
   run_operation(const asio::any_io_executor& executor, run_kind kind, run_handler handler);
 
   void start(command&& cmd, asio::cancellation_slot slot);
 
+  /// Ends the run in the way that the command says: by its signals, by its steps, else kill().
+  void cancel(asio::cancellation_type type);
+
   /// Kills the scope; the handler is called when it is gone.
-  void cancel();
+  void kill();
 
   /// Stops the scope the polite way; the result is flagged as cancelled. The handler is called when
   /// the scope is empty.
   void stop(duration grace);
 
 private:
-  struct ending {
-    error_code ec;
-    std::optional<communicate_result> got;
-  };
+  using lock = std::unique_lock<std::mutex>;
+
+  /// How hard the scope is being stopped. What is not harder than before changes nothing.
+  enum class force : unsigned char { none, interrupt, terminate, grace, steps, kill };
 
   void launched(std::exception_ptr error);
-  void begin_stop(std::vector<stop_step> steps);
-  void stop_ended();
+  void stop_ended(error_code ec);
   void communicated(error_code ec, communicate_result got);
-  void complete(error_code ec, std::optional<communicate_result> got);
+
+  // With the mutex held.
+  bool harder(force how, std::vector<stop_step> steps);
+  void stop_with(force how, std::vector<stop_step> steps, error_code why);
+  void go_on_stopping();
+  communicate_handler on_communicated();
+  void complete(lock held);
 
   asio::any_io_executor executor_;
   run_kind kind_;
   run_handler handler_;
   std::shared_ptr<process_core> core_;
-  std::atomic<bool> launched_ = false;
-  std::atomic<bool> cancelled_ = false;
-  std::optional<duration> stop_grace_; ///< of a stop that was asked for
+  std::mutex mutex_;
+  bool launched_ = false;
+  bool communicating_ = false;
   bool stopping_ = false;
-  std::optional<ending> ended_; ///< of the communicate, while a stop is under way
+  bool stopped_ = false; ///< or it was
+  bool cancelled_ = false;
+  force force_ = force::none;
+  std::vector<stop_step> asked_; ///< how, in steps
+  error_code ec_;                ///< why it ends before its time
+  std::optional<communicate_result> got_;
 };
 
 } // namespace subproc::detail

@@ -1,5 +1,7 @@
 #include "stop_machine.hpp"
 
+#include "platform.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -20,9 +22,13 @@ void stop_machine::begin(steady_clock::time_point now) noexcept {
   }
 }
 
-std::optional<int> stop_machine::take_signal() noexcept {
-  forced_ = forced_ || (signal_ && step_ > 0 && step_ + 1 == steps_.size());
-  return std::exchange(signal_, std::nullopt);
+std::optional<int> stop_machine::take_signal() {
+  if (signal_) {
+    forced_ = forced_ || (*signal_ == kill_signal && !signals_.empty());
+    signals_.push_back(*signal_);
+  }
+  const std::optional<int> taken = std::exchange(signal_, std::nullopt);
+  return taken == 0 ? std::nullopt : taken;
 }
 
 void stop_machine::enter_step(steady_clock::time_point now) noexcept {
@@ -88,9 +94,10 @@ void stop_machine::timer(steady_clock::time_point now) noexcept {
   }
 }
 
-void stop_machine::hurry(steady_clock::time_point now) noexcept {
-  if (!done_ && step_ + 1 < steps_.size()) {
-    step_ = steps_.size() - 1;
+void stop_machine::escalate(std::vector<stop_step> steps, steady_clock::time_point now) {
+  if (!done_ && steps_[step_].signal != kill_signal) {
+    steps_ = std::move(steps);
+    step_ = 0;
     enter_step(now);
   }
 }

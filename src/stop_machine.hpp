@@ -2,23 +2,19 @@
 
 #include <subproc/duration.hpp>
 #include <subproc/error.hpp>
+#include <subproc/stop.hpp>
 
 #include <optional>
 #include <vector>
 
 namespace subproc::detail {
 
-/// One step of a stop: a signal, and how long it has to empty the scope.
-struct stop_step {
-  int signal;
-  duration grace;
-};
-
 /// What a stop decides, without doing any of it: it escalates until the scope is empty, not until
 /// its leader is gone. A group's emptiness has no event, so it is asked for with back-off.
 class stop_machine {
 public:
-  /// `leader_only`: the scope is the child, whose exit is all there is to wait for.
+  /// `steps`: at least one. `leader_only`: the scope is the child, whose exit is all there is to
+  /// wait for.
   stop_machine(std::vector<stop_step> steps, bool leader_only);
 
   void begin(steady_clock::time_point now) noexcept;
@@ -26,11 +22,13 @@ public:
   bool done() const noexcept { return done_; }
   /// errc::not_stopped when members survived the last step.
   error_code outcome() const noexcept { return outcome_; }
-  /// The last of several steps was needed.
+  /// SIGKILL came after another step.
   bool forced() const noexcept { return forced_; }
+  /// Of the steps that were carried out, 0 for one that only waits.
+  const std::vector<int>& signals() const noexcept { return signals_; }
 
   // What is wanted now.
-  std::optional<int> take_signal() noexcept;
+  std::optional<int> take_signal();
   bool wants_exit() const noexcept { return !done_ && !exited_; }
   bool wants_scope_check() const noexcept { return !done_ && check_; }
   steady_clock::time_point wakes_at() const noexcept;
@@ -40,7 +38,9 @@ public:
   void scope_checked(bool empty, steady_clock::time_point now) noexcept;
   void timer(steady_clock::time_point now) noexcept;
   void failed(error_code ec) noexcept { finish(ec); } ///< the signal could not be sent
-  void hurry(steady_clock::time_point now) noexcept;  ///< goes to the last step at once
+  /// Goes on with these steps at once instead of those that are left; beyond SIGKILL there is
+  /// nothing.
+  void escalate(std::vector<stop_step> steps, steady_clock::time_point now);
   void cancel() noexcept { finish(asio::error::operation_aborted); }
 
 private:
@@ -54,6 +54,7 @@ private:
   steady_clock::time_point next_check_ = steady_clock::time_point::max();
   steady_clock::duration pause_{};
   std::optional<int> signal_;
+  std::vector<int> signals_;
   bool exited_ = false;
   bool check_ = false;
   bool step_over_ = false;

@@ -4,6 +4,7 @@
 #include <subproc/duration.hpp>
 #include <subproc/environment.hpp>
 #include <subproc/redirect.hpp>
+#include <subproc/stop.hpp>
 
 #include <chrono>
 #include <concepts>
@@ -272,6 +273,23 @@ public:
   command inactivity_timeout(duration limit) && { return std::move(inactivity_timeout(limit)); }
   const std::optional<duration>& inactivity_timeout() const noexcept { return inactivity_timeout_; }
 
+  /// How the scope is stopped: by the run family at its time-out, its cancellation and over its
+  /// limit, and by `process::stop()` without arguments. What the child writes meanwhile is in the
+  /// result. Never called, the run family kills at once, as Python's. Who survives the last step is
+  /// left to drop(). Refused: an empty list, a negative grace, what is no signal.
+  command& stop_steps(std::vector<stop_step> steps) & { return set(stop_steps_, std::move(steps)); }
+  command stop_steps(std::vector<stop_step> steps) && {
+    return std::move(stop_steps(std::move(steps)));
+  }
+  const std::optional<std::vector<stop_step>>& stop_steps() const noexcept { return stop_steps_; }
+
+  /// The asynchronous run family, cancelled, sends a signal to the scope and goes on until that has
+  /// ended: total is SIGINT, partial SIGTERM, terminal SIGKILL (the strongest of several counts). A
+  /// second, stronger cancellation escalates, and so does the time-out.
+  command& cancel_signals(bool on = true) & { return set(cancel_signals_, on); }
+  command cancel_signals(bool on = true) && { return std::move(cancel_signals(on)); }
+  bool has_cancel_signals() const noexcept { return cancel_signals_; }
+
   /// run() reports a status that is not ok as called_process_error.
   command& check(bool on = true) & { return set(check_, on); }
   command check(bool on = true) && { return std::move(check(on)); }
@@ -344,6 +362,7 @@ private:
   std::optional<steady_clock::time_point> deadline_;
   std::optional<duration> drain_timeout_;
   std::optional<duration> inactivity_timeout_;
+  std::optional<std::vector<stop_step>> stop_steps_;
   std::vector<long long> ok_codes_{0};
   capture_limit limit_;
   signal_setup signals_ = signal_setup::standard;
@@ -354,6 +373,7 @@ private:
   bool check_ = false;
   bool shell_ = false;
   bool ordered_output_ = false;
+  bool cancel_signals_ = false;
 };
 
 /// The one door to a shell: `/bin/sh -c script`. Further arguments become `$0`, `$1`, …

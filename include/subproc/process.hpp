@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace subproc {
 
@@ -238,10 +239,11 @@ public:
   /**
    * The scope is the child, or its group or session when the command asked for one of its own. It
    * is over when the scope is empty, not when its leader is gone; after SIGKILL that is waited for
-   * up to 5 seconds.
+   * up to 5 seconds. A halted process is let go on, so that it sees the signal.
    * @par Completion signature @code void(error_code ec, stop_result result) @endcode
    * @par Errors errc::not_stopped: `result.survivors` names who is left (a process in an
-   * uninterruptible sleep). errc::operation_pending, errc::no_child.
+   * uninterruptible sleep). errc::operation_pending, errc::no_child. What the system says of a
+   * signal (permission), which ends the stop.
    * @par Per-operation cancellation terminal, partial, total: no further signal is sent.
    * @par Executor the handler's, else the process's; never called from inside this function.
    * @par Object lifetime the object may be moved; destroying it ends the operation.
@@ -250,13 +252,36 @@ public:
                 asio::default_completion_token_t<Executor>>
   auto async_stop(duration grace,
                   StopToken&& token = asio::default_completion_token_t<Executor>()) {
-    return asio::async_initiate<StopToken, void(error_code, stop_result)>(
-        detail::initiation(
-            executor_,
-            [core = core_, grace](auto&& handler, asio::cancellation_slot slot, const auto& ex) {
-              detail::async_stop(core, grace, slot, {std::forward<decltype(handler)>(handler), ex});
-            }),
-        token);
+    return initiate_stop(grace, std::forward<StopToken>(token));
+  }
+
+  /// The same in steps of your own. It ends with the first that leaves the scope empty; after the
+  /// last one whoever is left is named (errc::not_stopped), be it SIGKILL or not. Steps that
+  /// command::stop_steps() would refuse are std::errc::invalid_argument, and nothing is sent.
+  template <asio::completion_token_for<void(error_code, stop_result)> StopToken =
+                asio::default_completion_token_t<Executor>>
+  auto async_stop(std::vector<stop_step> steps,
+                  StopToken&& token = asio::default_completion_token_t<Executor>()) {
+    return initiate_stop(std::move(steps), std::forward<StopToken>(token));
+  }
+
+  /// The same in the steps of the command; without any, SIGTERM, up to 10 seconds, SIGKILL.
+  template <asio::completion_token_for<void(error_code, stop_result)> StopToken =
+                asio::default_completion_token_t<Executor>>
+  auto async_stop(StopToken&& token = asio::default_completion_token_t<Executor>()) {
+    return initiate_stop({}, std::forward<StopToken>(token));
+  }
+
+  /// The three, blocking this thread and never running the loop. Errors are those of async_stop, by
+  /// exception (std::system_error, which names what is wrong with a step, or who survived) or in
+  /// `ec`; errc::operation_pending while a stop is pending.
+  stop_result stop() { return detail::stop(core_, {}); }
+  stop_result stop(error_code& ec) { return detail::stop(core_, {}, ec); }
+  stop_result stop(duration grace) { return detail::stop(core_, grace); }
+  stop_result stop(duration grace, error_code& ec) { return detail::stop(core_, grace, ec); }
+  stop_result stop(std::vector<stop_step> steps) { return detail::stop(core_, std::move(steps)); }
+  stop_result stop(std::vector<stop_step> steps, error_code& ec) {
+    return detail::stop(core_, std::move(steps), ec);
   }
 
   /// Gives the child to the caller, who then has to reap it. Pipes are closed, pending operations
@@ -281,6 +306,9 @@ public:
 
   /// For conversions between executors: gives up the body.
   detail::core_ptr take_core() && noexcept { return take(); }
+
+  /// For what works on several: the body.
+  const detail::core_ptr& core() const noexcept { return core_; }
 
   /// For async_spawn: takes over a started child.
   basic_process(const executor_type& executor, detail::core_ptr core)
@@ -308,6 +336,18 @@ private:
               detail::async_wait(core, limit, slot, {std::forward<decltype(handler)>(handler), ex});
             }),
         token);
+  }
+
+  template <class StopToken>
+  auto initiate_stop(detail::stop_way how, StopToken&& token) {
+    return asio::async_initiate<StopToken, void(error_code, stop_result)>(
+        detail::initiation(executor_,
+                           [core = core_](auto&& handler, asio::cancellation_slot slot,
+                                          const auto& ex, detail::stop_way way) {
+                             detail::async_stop(core, std::move(way), slot,
+                                                {std::forward<decltype(handler)>(handler), ex});
+                           }),
+        token, std::move(how));
   }
 
   template <class CommunicateToken>

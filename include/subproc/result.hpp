@@ -4,6 +4,7 @@
 #include <subproc/detail/asio.hpp>
 #include <subproc/detail/export.hpp>
 #include <subproc/exit_status.hpp>
+#include <subproc/stop.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -95,15 +96,6 @@ struct communicate_result {
   std::string ordered_text(std::string_view out_tag, std::string_view err_tag) const {
     return detail::ordered_lines(out, err, pieces, out_tag, err_tag);
   }
-};
-
-/// What a stop did.
-struct stop_result {
-  exit_status status;
-  /// SIGKILL was needed.
-  bool forced = false;
-  /// Members of the scope that were alive when the stop gave up; empty after a success.
-  std::vector<int> survivors;
 };
 
 /// All that is known about a command that was run.

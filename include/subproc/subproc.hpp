@@ -16,3 +16,5 @@
 #include <subproc/redirect.hpp>
 #include <subproc/result.hpp>
 #include <subproc/run.hpp>
+#include <subproc/stop.hpp>
+#include <subproc/wait.hpp>

@@ -74,6 +74,24 @@ private:
 
 const int stop_signal = SIGTERM;
 const int kill_signal = SIGKILL;
+const int interrupt_signal = SIGINT;
+
+bool is_signal(int number) noexcept { return number > 0 && number <= SIGRTMAX; }
+
+int signal_to_go_on(int number) noexcept {
+  switch (number) {
+  case 0:
+  case SIGKILL:
+  case SIGCONT:
+  case SIGSTOP:
+  case SIGTSTP:
+  case SIGTTIN:
+  case SIGTTOU:
+    return 0;
+  default:
+    return SIGCONT;
+  }
+}
 
 std::size_t read_some(native_handle_type handle, void* data, std::size_t size,
                       error_code& ec) noexcept {

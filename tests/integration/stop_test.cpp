@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -290,6 +291,237 @@ TEST_SUITE("stop") {
       CHECK(stopped.result.forced);
       CHECK(stopped.result.status == exit_status::from_signal(SIGKILL));
     }
+  }
+
+  TEST_CASE("stop: the steps are carried out in order, each with its time [A47] [A48]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, shell("trap 'echo int' INT; trap 'echo hup' HUP; trap 'echo term' TERM;"
+                                 "echo ready; until [ \"$line\" = end ]; do read line; done")
+                               .in(piped)
+                               .out(piped));
+    CHECK(read_line(child) == "ready\n");
+    const std::vector<stop_step> all{
+        {SIGINT, 40ms}, {0, 30ms}, {SIGHUP, 20ms}, {SIGTERM, 10ms}, {SIGKILL, 10s}};
+    const auto begin = std::chrono::steady_clock::now();
+    stop_answer stopped;
+    child.async_stop(all, stopped.handler());
+    CHECK(stopped.calls == 0);
+    context.run();
+    CHECK(std::chrono::steady_clock::now() - begin >= 100ms);
+    CHECK(stopped.calls == 1);
+    CHECK_FALSE(stopped.ec);
+    CHECK(stopped.result.forced);
+    CHECK(stopped.result.signals == std::vector<int>{SIGINT, 0, SIGHUP, SIGTERM, SIGKILL});
+    CHECK(stopped.result.status == exit_status::from_signal(SIGKILL));
+    CHECK(child.communicate().out == "int\nhup\nterm\n");
+  }
+
+  TEST_CASE("stop: it ends with the first step that was enough [A48] [A51]") {
+    const leak_check leaks;
+    asio::io_context context;
+    for (const bool group : {false, true}) {
+      CAPTURE(group);
+      command cmd = command(helper("forever"));
+      process child(context, group ? cmd.process_group(0) : cmd);
+      stop_answer stopped;
+      child.async_stop({{0, 1ms}, {SIGUSR1, 1h}, {SIGKILL, 1h}}, stopped.handler());
+      context.restart();
+      context.run();
+      CHECK_FALSE(stopped.ec);
+      CHECK_FALSE(stopped.result.forced);
+      CHECK(stopped.result.signals == std::vector<int>{0, SIGUSR1});
+      CHECK(stopped.result.status == exit_status::from_signal(SIGUSR1));
+    }
+  }
+
+  TEST_CASE("stop: steps that do not end in SIGKILL end there and name who is left [A48]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process leader(context, family({"obeys", "ignores"}).process_group(0));
+    const int member = member_of(leader);
+    const std::vector<stop_step> polite{{SIGTERM, 5ms}, {SIGTERM, 5ms}};
+    stop_answer stopped;
+    leader.async_stop(polite, stopped.handler());
+    context.run();
+    CHECK(stopped.ec == errc::not_stopped);
+    CHECK_FALSE(stopped.result.forced);
+    CHECK(stopped.result.signals == std::vector<int>{SIGTERM, SIGTERM});
+    CHECK(stopped.result.status == exit_status::from_signal(SIGTERM));
+    CHECK(stopped.result.survivors == std::vector<int>{member});
+    CHECK(::kill(member, 0) == 0);
+
+    error_code ec;
+    CHECK(leader.stop(polite, ec).survivors == std::vector<int>{member});
+    CHECK(ec == errc::not_stopped);
+    try {
+      leader.stop(polite);
+      FAIL("no exception");
+    } catch (const std::system_error& error) {
+      CHECK(error.code() == errc::not_stopped);
+      CHECK(std::string(error.what()).find(std::to_string(member)) != std::string::npos);
+    }
+    CHECK(leader.stop(std::vector<stop_step>{{SIGKILL, 10s}}).survivors.empty());
+    CHECK(nobody_writes(leader));
+  }
+
+  TEST_CASE("stop: wrong steps are refused, and nothing is sent [A48]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, command(helper("forever")));
+    for (const std::vector<stop_step>& wrong :
+         {std::vector<stop_step>(), {{SIGKILL, 1s}, {65, 1s}}, {{SIGKILL, -1ms}}}) {
+      stop_answer stopped;
+      child.async_stop(wrong, stopped.handler());
+      context.restart();
+      context.run();
+      CHECK(stopped.calls == 1);
+      CHECK(stopped.ec == std::errc::invalid_argument);
+      CHECK(stopped.result.signals.empty());
+      error_code ec;
+      child.stop(wrong, ec);
+      CHECK(ec == std::errc::invalid_argument);
+    }
+    try {
+      child.stop({{SIGKILL, 1s}, {65, 1s}});
+      FAIL("no exception");
+    } catch (const std::system_error& error) {
+      CHECK(error.code() == std::errc::invalid_argument);
+      CHECK(std::string(error.what()).find("step 2: 65 is no signal") != std::string::npos);
+    }
+    CHECK(child.poll() == std::nullopt);
+    const spawn_error refused = spawn_error_of([&] {
+      process(context, command(helper("forever")).stop_steps({{SIGTERM, -1s}}));
+    });
+    CHECK(refused.code() == std::errc::invalid_argument);
+    CHECK(refused.path() == "stop_steps");
+    child.kill();
+    child.wait();
+  }
+
+  TEST_CASE("stop: without arguments it takes the steps of the command [A48]") {
+    const leak_check leaks;
+    asio::io_context context;
+    for (const bool blocking : {false, true}) {
+      process child(context, command(helper("forever")).stop_steps({{SIGUSR1, 1h}}));
+      process usual(context, command(helper("forever")));
+      if (blocking) {
+        CHECK(child.stop().signals == std::vector<int>{SIGUSR1});
+        CHECK(usual.stop().status == exit_status::from_signal(SIGTERM));
+        continue;
+      }
+      stop_answer stopped;
+      stop_answer by_default;
+      child.async_stop(stopped.handler());
+      usual.async_stop(by_default.handler());
+      context.run();
+      CHECK(stopped.result.status == exit_status::from_signal(SIGUSR1));
+      CHECK(by_default.result.status == exit_status::from_signal(SIGTERM));
+      CHECK(by_default.result.signals == std::vector<int>{SIGTERM});
+    }
+  }
+
+  TEST_CASE("stop: a halted child or group does not cost the grace [A47]") {
+    const leak_check leaks;
+    const watchdog guard; // the grace is an hour
+    asio::io_context context;
+    const std::string halt = "raise:" + std::to_string(SIGSTOP);
+    for (const bool group : {false, true}) {
+      CAPTURE(group);
+      command cmd = steps({halt, "read:1"}).in(piped);
+      process child(context, group ? cmd.process_group(0) : cmd);
+      siginfo_t info{};
+      REQUIRE(::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WSTOPPED | WNOWAIT) == 0);
+      stop_answer stopped;
+      child.async_stop({{SIGTERM, 1h}, {SIGKILL, 1h}}, stopped.handler());
+      context.restart();
+      context.run();
+      CHECK_FALSE(stopped.ec);
+      CHECK_FALSE(stopped.result.forced);
+      CHECK(stopped.result.signals == std::vector<int>{SIGTERM});
+      CHECK(stopped.result.status == exit_status::from_signal(SIGTERM));
+    }
+    // And one that is dropped with a polite signal does not stay for ever: leak_check.
+    process dropped(context, steps({halt, "read:1"}).in(piped).drop(drop_policy::terminate));
+    siginfo_t info{};
+    REQUIRE(::waitid(P_PID, static_cast<id_t>(dropped.pid()), &info, WSTOPPED | WNOWAIT) == 0);
+  }
+
+  TEST_CASE("stop: a step that halts is not undone by us") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, command(helper("forever")));
+    stop_answer stopped;
+    child.async_stop({{SIGSTOP, 0s}}, stopped.handler());
+    context.run();
+    CHECK(stopped.ec == errc::not_stopped);
+    siginfo_t info{};
+    CHECK(::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WSTOPPED | WNOWAIT) == 0);
+    CHECK(::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WCONTINUED | WNOHANG) == 0);
+    CHECK(info.si_pid == 0);
+    child.stop(0s);
+  }
+
+  TEST_CASE("stop: blocking, it does the same and runs no loop [C49]") {
+    const leak_check leaks;
+    asio::io_context context;
+    int loop = 0;
+    asio::post(context, [&] { ++loop; });
+    process leader(context, family({"obeys", "ignores"}).process_group(0));
+    member_of(leader);
+    int waited = 0;
+    leader.async_wait([&](error_code ec, exit_status status) {
+      ++waited;
+      CHECK_FALSE(ec);
+      CHECK(status == exit_status::from_signal(SIGTERM));
+    });
+    const stop_result result = leader.stop(10ms);
+    CHECK(result.forced);
+    CHECK(result.survivors.empty());
+    CHECK(result.status == exit_status::from_signal(SIGTERM));
+    CHECK(nobody_writes(leader));
+    CHECK(loop == 0);
+    CHECK(waited == 0);
+    context.run(); // the waiter is told what the stop has seen
+    CHECK(waited == 1);
+    const stop_result again = leader.stop(1h);
+    CHECK(again.status == result.status);
+    CHECK_FALSE(again.forced);
+  }
+
+  TEST_CASE("stop: a second one while one is pending is refused, of either form") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, shell_that_answers_term());
+    CHECK(read_line(child) == "ready\n");
+    stop_answer first;
+    child.async_stop(1h, first.handler());
+    error_code ec;
+    child.stop(1h, ec);
+    CHECK(ec == errc::operation_pending);
+    CHECK_THROWS_AS(child.stop(), std::system_error);
+    CHECK(read_line(child) == "term\n");
+
+    process other(context, shell_that_answers_term());
+    CHECK(read_line(other) == "ready\n");
+    std::thread blocked([&] { other.stop(1h); });
+    CHECK(read_line(other) == "term\n"); // it is under way
+    stop_answer second;
+    other.async_stop(0s, second.handler());
+    other.stop(0s, ec);
+    CHECK(ec == errc::operation_pending);
+    for (process* each : {&child, &other}) {
+      CHECK(each->in().write_some(asio::buffer("end\n", 4)) == 4);
+    }
+    context.run();
+    blocked.join();
+    CHECK(second.ec == errc::operation_pending);
+    CHECK(first.calls == 1);
+    CHECK(first.result.status == exit_status::from_code(3));
+
+    process moved = std::move(child);
+    child.stop(1h, ec);
+    CHECK(ec == errc::no_child);
   }
 
   TEST_CASE("stop: without any grace SIGKILL follows at once") {

@@ -92,6 +92,24 @@ TEST_SUITE("capture") {
     CHECK(kept.take() == all);
   }
 
+  TEST_CASE("capture: once the excess is to be dropped it is, also what came before") {
+    const std::string all = numbered(1'000);
+    for (const std::size_t before : {0, 5, 10, 11, 500}) {
+      CAPTURE(before);
+      capture kept({10, overflow::error});
+      kept.append(std::string_view(all).substr(0, before));
+      kept.drop_excess();
+      kept.append(std::string_view(all).substr(before));
+      CHECK_FALSE(kept.over_limit());
+      CHECK(kept.dropped() == 990);
+      CHECK(kept.take() == all.substr(0, 10));
+    }
+    capture tail({10, overflow::tail});
+    tail.drop_excess(); // it did so anyway
+    tail.append(all);
+    CHECK(tail.take() == all.substr(990));
+  }
+
   TEST_CASE("capture: head_tail gives the odd byte to the head") {
     capture kept({5, overflow::head_tail});
     kept.append("abcdefghij");

@@ -165,6 +165,16 @@ TEST_SUITE("check") {
     }
   }
 
+  TEST_CASE("check: the steps of a stop are some, with real signals and no negative grace [A48]") {
+    refuses(command("a").stop_steps({}), "stop_steps", "the list is empty");
+    refuses(command("a").stop_steps({{15, 1s}, {9, -1s}}), "stop_steps",
+            "step 2: the grace is neg");
+    refuses(command("a").stop_steps({{-1, 1s}}), "stop_steps", "step 1: -1 is no signal");
+    refuses(command("a").stop_steps({{0, 1s}, {65, 1s}}), "stop_steps", "step 2: 65 is no signal");
+    CHECK(passes(command("a").stop_steps({{0, 1s}, {1, 0s}, {64, std::chrono::hours::max()}})));
+    CHECK(passes(command("a").stop_steps({{2, 1s}}).cancel_signals()));
+  }
+
   TEST_CASE("check: time-outs of any sign and size are allowed") {
     CHECK(passes(command("a").timeout(std::chrono::hours::max()).drain_timeout(-1s)));
   }

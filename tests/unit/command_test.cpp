@@ -131,6 +131,8 @@ TEST_SUITE("command") {
     CHECK_FALSE(cmd.err().has_value());
     CHECK_FALSE(cmd.input().has_value());
     CHECK_FALSE(cmd.captures_output());
+    CHECK_FALSE(cmd.stop_steps().has_value());
+    CHECK_FALSE(cmd.has_cancel_signals());
     CHECK(cmd.pass_fds().empty());
     CHECK(cmd.close_fds());
     CHECK_FALSE(cmd.has_new_session());
@@ -169,6 +171,8 @@ TEST_SUITE("command") {
                             .ordered_output()
                             .check()
                             .ok_codes({0, 1})
+                            .stop_steps({{2, 5s}, {9, 1s}})
+                            .cancel_signals()
                             .limit(10, overflow::tail);
     CHECK(cmd.executable() == "/bin/b");
     CHECK(cmd.cwd() == "/");
@@ -190,6 +194,8 @@ TEST_SUITE("command") {
     CHECK(cmd.has_ordered_output());
     CHECK(cmd.checked());
     CHECK((cmd.ok_codes() == std::vector<long long>{0, 1}));
+    CHECK((cmd.stop_steps() == std::vector<stop_step>{{2, 5s}, {9, 1s}}));
+    CHECK(cmd.has_cancel_signals());
     CHECK((cmd.limit() == capture_limit{10, overflow::tail}));
   }
 
@@ -228,6 +234,9 @@ TEST_SUITE("command") {
     CHECK(command("a").cwd("/") == command("a").cwd("/"));
     CHECK(command("a").cwd("/") != command("a"));
     CHECK(command("a").env({}) != command("a"));
+    CHECK(command("a").stop_steps({{2, 5s}}) == command("a").stop_steps({{2, 5000ms}}));
+    CHECK(command("a").stop_steps({{2, 5s}}) != command("a").stop_steps({{2, 6s}}));
+    CHECK(command("a").cancel_signals() != command("a"));
     CHECK(command("a").out(fd(1)) != command("a").out(fd(2)));
     CHECK(command("a") != command("a", ""));
   }

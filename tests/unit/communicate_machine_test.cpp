@@ -485,6 +485,72 @@ TEST_SUITE("communicate_machine") {
     CHECK(machine.begin({}, never) == errc::already_taken);
   }
 
+  TEST_CASE("communicate_machine: after a time-out it reads on beside a stop, without a deadline") {
+    communicate_machine machine(piped_all());
+    REQUIRE_FALSE(machine.begin("input", at(100ms)));
+    machine.wrote(2);
+    machine.received(stream_id::out, "before ");
+    machine.timer(at(100ms));
+    machine.swept();
+    REQUIRE(machine.outcome() == asio::error::timed_out);
+
+    REQUIRE(machine.begin_drain());
+    CHECK_FALSE(machine.done());
+    CHECK(machine.wakes_at() == never);
+    CHECK(machine.to_write() == "put");
+    machine.received(stream_id::out, "after");
+    machine.exited(exit_status::from_signal(15), at(150ms));
+    machine.scope_ended(); // whoever holds the pipes now is not waited for
+    REQUIRE(machine.wants_sweep());
+    close_in(machine);
+    machine.swept();
+    CHECK(machine.done());
+    CHECK_FALSE(machine.outcome());
+    CHECK(machine.take().out == "before after");
+  }
+
+  TEST_CASE("communicate_machine: over the limit it reads on beside a stop, and keeps no more") {
+    setup streams = piped_out();
+    streams.limit = {10, overflow::error};
+    communicate_machine machine(streams);
+    REQUIRE_FALSE(machine.begin({}, never));
+    machine.received(stream_id::out, "0123456789abc");
+    REQUIRE(machine.outcome() == errc::output_limit);
+    REQUIRE(machine.begin_drain());
+    machine.received(stream_id::out, std::string(1'000, 'x'));
+    CHECK_FALSE(machine.done());
+    finish(machine);
+    const communicate_result result = machine.take();
+    CHECK(result.out == "0123456789");
+    CHECK(result.out_dropped == 1'003);
+  }
+
+  TEST_CASE("communicate_machine: within the limit at a time-out, it is none beside the stop") {
+    setup streams = piped_out();
+    streams.limit = {10, overflow::error};
+    communicate_machine machine(streams);
+    REQUIRE_FALSE(machine.begin({}, at(100ms)));
+    machine.timer(at(100ms));
+    machine.swept();
+    REQUIRE(machine.begin_drain());
+    machine.received(stream_id::out, "0123456789abc");
+    CHECK_FALSE(machine.done());
+    finish(machine);
+    CHECK(machine.take().out == "0123456789");
+  }
+
+  TEST_CASE("communicate_machine: after an error or a success there is nothing to read on") {
+    communicate_machine machine(piped_out());
+    REQUIRE_FALSE(machine.begin({}, never));
+    SUBCASE("an error") { machine.read_failed(stream_id::out, asio::error::fault); }
+    SUBCASE("no memory") { machine.out_of_memory(); }
+    SUBCASE("a cancellation") { machine.cancel(); }
+    SUBCASE("a success") { finish(machine); }
+    REQUIRE(machine.done());
+    CHECK_FALSE(machine.begin_drain());
+    CHECK(machine.done());
+  }
+
   TEST_CASE("communicate_machine: a drain bound ends a capture that somebody else holds [T36]") {
     setup streams = piped_all();
     streams.drain_timeout = 50ms;

@@ -11,7 +11,6 @@ namespace {
 using namespace subproc;
 using namespace std::chrono_literals;
 using detail::stop_machine;
-using detail::stop_step;
 
 constexpr auto never = steady_clock::time_point::max();
 constexpr int polite = 15;
@@ -264,6 +263,66 @@ TEST_SUITE("stop_machine") {
     CHECK(machine.take_signal() == certain);
   }
 
+  TEST_CASE("stop_machine: each step has its signal and its time, and is remembered [A48]") {
+    stop_machine machine = begun(true, {{2, 10ms}, {1, 20ms}, {0, 30ms}, {polite, 40ms}});
+    std::vector<int> sent;
+    for (const auto end : {10ms, 30ms, 60ms, 100ms}) {
+      if (const auto number = machine.take_signal()) {
+        sent.push_back(*number);
+      }
+      CHECK(machine.signals().size() == (end == 10ms ? 1 : end == 30ms ? 2 : end == 60ms ? 3 : 4));
+      REQUIRE(machine.wakes_at() == at(end));
+      machine.timer(at(end));
+      answer(machine, false, at(end));
+    }
+    CHECK(sent == std::vector<int>{2, 1, polite});
+    CHECK(machine.signals() == std::vector<int>{2, 1, 0, polite});
+    CHECK(machine.outcome() == errc::not_stopped); // no SIGKILL that was not asked for
+    CHECK_FALSE(machine.forced());
+  }
+
+  TEST_CASE("stop_machine: the steps end with the first that empties the scope [A51]") {
+    stop_machine machine = begun(false, {{0, 10ms}, {polite, 20ms}, {certain, 50ms}});
+    CHECK_FALSE(machine.take_signal()); // it only waits
+    CHECK(machine.signals() == std::vector<int>{0});
+    machine.exited(at(3ms));
+    answer(machine, false, at(3ms));
+    while (machine.wakes_at() < at(10ms)) {
+      const auto now = machine.wakes_at();
+      machine.timer(now);
+      answer(machine, false, now);
+    }
+    machine.timer(at(10ms));
+    answer(machine, false, at(10ms));
+    CHECK(machine.take_signal() == polite);
+    machine.timer(machine.wakes_at());
+    answer(machine, true, at(12ms));
+    CHECK(machine.done());
+    CHECK_FALSE(machine.outcome());
+    CHECK(machine.signals() == std::vector<int>{0, polite});
+  }
+
+  TEST_CASE("stop_machine: escalated, it forgets the steps that were left") {
+    stop_machine machine = begun(true, {{2, 1h}, {3, 1h}});
+    CHECK(machine.take_signal() == 2);
+    machine.escalate({{polite, 10ms}, {certain, 10ms}}, at(5ms));
+    CHECK(machine.take_signal() == polite);
+    CHECK(machine.wakes_at() == at(15ms));
+    machine.timer(at(15ms));
+    answer(machine, false, at(15ms));
+    CHECK(machine.take_signal() == certain);
+    CHECK(machine.forced());
+    machine.exited(at(16ms));
+    CHECK(machine.signals() == std::vector<int>{2, polite, certain});
+  }
+
+  TEST_CASE("stop_machine: a signal that was not taken before the end was not sent") {
+    stop_machine machine = begun(true);
+    machine.exited(at(0ms));
+    CHECK_FALSE(machine.take_signal());
+    CHECK(machine.signals().empty());
+  }
+
   TEST_CASE("stop_machine: a single step is no escalation") {
     stop_machine machine = begun(true, {{certain, 50ms}});
     CHECK(machine.take_signal() == certain);
@@ -305,23 +364,23 @@ TEST_SUITE("stop_machine") {
     CHECK_FALSE(machine.take_signal());
   }
 
-  TEST_CASE("stop_machine: hurried, it goes to the certain signal at once") {
+  TEST_CASE("stop_machine: escalated, it goes to the certain signal at once") {
     stop_machine machine = begun(false);
     machine.take_signal();
-    machine.hurry(at(10ms));
+    machine.escalate({{certain, 50ms}}, at(10ms));
     CHECK(machine.take_signal() == certain);
     CHECK(machine.forced());
     CHECK(machine.wakes_at() == at(60ms));
-    machine.hurry(at(20ms)); // there is nothing beyond
+    machine.escalate({{certain, 1h}}, at(20ms)); // there is nothing beyond
     CHECK_FALSE(machine.take_signal());
     CHECK(machine.wakes_at() == at(60ms));
   }
 
-  TEST_CASE("stop_machine: hurried while it looks whether to escalate, it escalates once") {
+  TEST_CASE("stop_machine: escalated while it looks whether to go on, it goes on once") {
     stop_machine machine = begun(false);
     machine.take_signal();
     machine.timer(at(100ms));
-    machine.hurry(at(100ms));
+    machine.escalate({{certain, 50ms}}, at(100ms));
     CHECK(machine.take_signal() == certain);
     if (machine.wants_scope_check()) {
       machine.scope_checked(false, at(101ms));
@@ -330,10 +389,10 @@ TEST_SUITE("stop_machine") {
     CHECK_FALSE(machine.take_signal());
   }
 
-  TEST_CASE("stop_machine: once done there is no hurry") {
+  TEST_CASE("stop_machine: once done there is nothing to escalate") {
     stop_machine machine = begun(true);
     machine.exited(at(1ms));
-    machine.hurry(at(2ms));
+    machine.escalate({{certain, 50ms}}, at(2ms));
     CHECK_FALSE(machine.take_signal());
     CHECK_FALSE(machine.forced());
     CHECK(machine.wakes_at() == never);

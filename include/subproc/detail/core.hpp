@@ -13,6 +13,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
+#include <vector>
 
 namespace subproc::detail {
 
@@ -21,6 +23,9 @@ class process_core;
 using core_ptr = std::shared_ptr<process_core>;
 
 enum class run_kind : unsigned char { run, call, check_call, check_output };
+
+/// How to stop: as the command says, with a grace, in steps.
+using stop_way = std::variant<std::monostate, duration, std::vector<stop_step>>;
 
 enum class stream_id : unsigned char { in, out, err };
 
@@ -45,12 +50,14 @@ SUBPROC_API void async_wait(const core_ptr& core, std::optional<duration> limit,
 SUBPROC_API void async_communicate(const core_ptr& core, std::string input,
                                    std::optional<duration> limit, asio::cancellation_slot slot,
                                    communicate_handler handler);
-SUBPROC_API void async_stop(const core_ptr& core, duration grace, asio::cancellation_slot slot,
+SUBPROC_API void async_stop(const core_ptr& core, stop_way how, asio::cancellation_slot slot,
                             stop_handler handler);
 
 SUBPROC_API exit_status wait(const core_ptr& core, std::optional<duration> limit);
 SUBPROC_API communicate_result communicate(const core_ptr& core, std::string input,
                                            std::optional<duration> limit);
+SUBPROC_API stop_result stop(const core_ptr& core, stop_way how);
+SUBPROC_API stop_result stop(const core_ptr& core, stop_way how, error_code& ec);
 SUBPROC_API std::optional<exit_status> poll(const core_ptr& core) noexcept;
 SUBPROC_API error_code send_signal(const core_ptr& core, int number) noexcept;
 
