@@ -58,16 +58,25 @@ template <class T>
 concept loop = executor<std::remove_cvref_t<T>> || execution_context<std::remove_cvref_t<T>>;
 
 template <class Loop>
-auto executor_of(Loop& where) {
+struct loop_traits {
+  using executor_type = Loop;
+};
+template <execution_context Context>
+struct loop_traits<Context> {
+  using executor_type = typename Context::executor_type;
+};
+
+template <class Loop>
+using executor_of_t = typename loop_traits<std::remove_cvref_t<Loop>>::executor_type;
+
+template <class Loop>
+executor_of_t<Loop> executor_of(Loop& where) {
   if constexpr (execution_context<Loop>) {
     return where.get_executor();
   } else {
     return where;
   }
 }
-
-template <class Loop>
-using executor_of_t = decltype(executor_of(std::declval<Loop&>()));
 
 template <class Range>
 std::vector<core_ptr> cores_of(Range&& children) {

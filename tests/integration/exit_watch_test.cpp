@@ -4,6 +4,7 @@
 
 #include <subproc/process.hpp>
 #include <subproc/run.hpp>
+#include <subproc/wait.hpp>
 
 #include "children.hpp"
 #include "own_process.hpp"
@@ -237,7 +238,11 @@ TEST_SUITE("exit_watch") {
     const auto before = processor_time();
     CHECK_THROWS_AS(child.wait(200ms), timeout_expired);
     CHECK_THROWS_AS(child.communicate({}, 200ms), timeout_expired);
-    CHECK(processor_time() - before < 200ms); // half of the time that must have passed
+    const std::array<process*, 2> both{&child, &tracer};
+    CHECK(wait_any(both, 200ms) == std::nullopt);
+    CHECK(processor_time() - before < 200ms); // a third of the time that must have passed
+    process third(context, steps({"exit:3"}));
+    CHECK(wait_any(std::array{&child, &third}) == ended_child{1, exit_status::from_code(3)});
     tracer.in().close();
     CHECK(child.wait() == exit_status::from_code(5));
     CHECK(tracer.wait().success());

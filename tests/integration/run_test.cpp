@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include <signal.h>
+
 using namespace std::chrono_literals;
 using namespace subproc;
 using namespace subproc::test;
@@ -49,6 +51,24 @@ void check_refused(const spawn_error& error, const char* option, const char* wor
   CHECK(error.step() == spawn_step::arguments);
   CHECK(error.path() == option);
   CHECK(std::string(error.what()).find(words) != std::string::npos);
+}
+
+/// A shell that waits for ever in reads of its stdin.
+struct talker {
+  explicit talker(const char* script) : cmd(shell(script).in(fd(gate.read_end.get())).out(piped)) {}
+
+  test_pipe gate;
+  command cmd;
+};
+
+template <class Error, class Action>
+Error failure_of(Action action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error;
+  }
+  throw std::logic_error("it did not fail");
 }
 
 } // namespace
@@ -227,6 +247,195 @@ TEST_SUITE("run") {
     CHECK(output.get() == "hi\n");
     CHECK_THROWS_AS(failed.get(), called_process_error);
     CHECK(cancelled);
+  }
+
+  TEST_CASE("run: it stops by the steps, and keeps what is written meanwhile [A47] [A48]") {
+    const leak_check leaks;
+    const watchdog guard;
+    // Its last words are more than a pipe holds.
+    const talker child("trap 'head -c 300000 /dev/zero; echo end; exit 3' TERM;"
+                       "echo ready; while :; do read x; done");
+    const command cmd =
+        command(child.cmd).timeout(100ms).stop_steps({{0, 1ms}, {SIGTERM, 1h}, {SIGKILL, 1h}});
+    const auto check = [](const timeout_expired& error) {
+      const completed_process& done = error.result();
+      CHECK(done.timed_out);
+      CHECK_FALSE(done.cancelled);
+      CHECK_FALSE(done.forced);
+      CHECK(done.status == exit_status::from_code(3));
+      CHECK(done.out == "ready\n" + std::string(300'000, '\0') + "end\n");
+    };
+    check(failure_of<timeout_expired>([&] { run(cmd); }));
+    check(failure_of<timeout_expired>([&] {
+      asio::io_context context;
+      auto done = async_run(context, cmd, asio::use_future);
+      context.run();
+      done.get();
+    }));
+  }
+
+  TEST_CASE("run: the last step comes to who ignores the others, in its whole scope [A51] [T46]") {
+    const leak_check leaks;
+    const watchdog guard;
+    const talker child("(trap '' TERM; while :; do read x; done) & trap 'echo term' TERM;"
+                       "echo ready; while :; do read x; done");
+    const command cmd = command(child.cmd).process_group(0).timeout(100ms).stop_steps(
+        {{SIGTERM, 10ms}, {SIGKILL, 10s}});
+    const auto check = [](const timeout_expired& error) {
+      CHECK(error.result().forced);
+      CHECK(error.result().status == exit_status::from_signal(SIGKILL));
+      CHECK(error.result().out == "ready\nterm\n");
+      CHECK_FALSE(error.result().pipes_held);
+    };
+    check(failure_of<timeout_expired>([&] { run(cmd); }));
+    check(failure_of<timeout_expired>([&] {
+      asio::io_context context;
+      auto done = async_run(context, cmd, asio::use_future);
+      context.run();
+      done.get();
+    }));
+  }
+
+  TEST_CASE("run: without steps the time-out kills at once, as Python's does [C63]") {
+    const leak_check leaks;
+    const talker child("trap 'echo term' TERM; echo ready; while :; do read x; done");
+    const auto check = [](const timeout_expired& error) {
+      CHECK(error.result().status == exit_status::from_signal(SIGKILL));
+      CHECK(error.result().out == "ready\n");
+    };
+    const command cmd = command(child.cmd).timeout(100ms);
+    check(failure_of<timeout_expired>([&] { run(cmd); }));
+    check(failure_of<timeout_expired>([&] {
+      asio::io_context context;
+      auto done = async_run(context, cmd, asio::use_future);
+      context.run();
+      done.get();
+    }));
+  }
+
+  TEST_CASE("run: over a limit it stops by the steps, and keeps no more than the limit [A48]") {
+    const leak_check leaks;
+    const watchdog guard;
+    const command cmd = shell("trap 'exit 7' TERM; while :; do echo 0123456789; done")
+                            .out(piped)
+                            .limit(15)
+                            .stop_steps({{SIGTERM, 1h}});
+    const auto check = [](const operation_error& error) {
+      CHECK(error.code() == errc::output_limit);
+      CHECK(error.result().status == exit_status::from_code(7));
+      CHECK(error.result().out == "0123456789\n0123");
+      CHECK(error.result().out_dropped > 0);
+    };
+    check(failure_of<operation_error>([&] { run(cmd); }));
+    check(failure_of<operation_error>([&] {
+      asio::io_context context;
+      auto done = async_run(context, cmd, asio::use_future);
+      context.run();
+      done.get();
+    }));
+  }
+
+  TEST_CASE("run: who survives the steps is left to the drop policy, and not waited for [A48]") {
+    const leak_check leaks;
+    const watchdog guard;
+    for (const drop_policy policy : {drop_policy::kill, drop_policy::detach}) {
+      for (const bool blocking : {true, false}) {
+        CAPTURE(blocking);
+        test_pipe gate; // ends who lives on
+        const command cmd = steps({"ignore:15", "say:ready", "byte:3", "exit:0"})
+                                .out(piped)
+                                .map_fds({{3, gate.read_end.get()}})
+                                .timeout(100ms)
+                                .drop(policy)
+                                .stop_steps({{SIGTERM, 5ms}, {SIGTERM, 5ms}});
+        const timeout_expired error = failure_of<timeout_expired>([&] {
+          if (blocking) {
+            run(cmd);
+            return;
+          }
+          asio::io_context context;
+          auto done = async_run(context, cmd, asio::use_future);
+          context.run();
+          done.get();
+        });
+        CHECK(error.result().status.unknown());
+        CHECK(error.result().out == "ready\n");
+        CHECK((policy == drop_policy::kill || ::kill(error.result().pid, 0) == 0));
+      }
+    }
+  }
+
+  TEST_CASE("run: a stop does not wait for who holds a pipe outside of the scope [T36]") {
+    const leak_check leaks;
+    const watchdog guard;
+    const talker child("(read x <&3) & trap 'exit 3' TERM; echo ready; while :; do read x; done");
+    const command cmd = command(child.cmd)
+                            .map_fds({{3, child.gate.read_end.get()}})
+                            .timeout(100ms)
+                            .stop_steps({{SIGTERM, 1h}});
+    const auto check = [](const timeout_expired& error) {
+      CHECK(error.result().status == exit_status::from_code(3));
+      CHECK(error.result().pipes_held);
+      CHECK(error.result().out == "ready\n");
+    };
+    check(failure_of<timeout_expired>([&] { run(cmd); }));
+    check(failure_of<timeout_expired>([&] {
+      asio::io_context context;
+      auto done = async_run(context, cmd, asio::use_future);
+      context.run();
+      done.get();
+    }));
+  }
+
+  TEST_CASE("run: one deadline bounds several steps together [B23]") {
+    const leak_check leaks;
+    const watchdog guard;
+    const auto end = std::chrono::steady_clock::now() + 300ms;
+    const command quick = command("echo", "done").out(piped).deadline(end);
+    const command endless = command(helper("forever")).timeout(1h).deadline(end);
+    CHECK(run(quick).out == "done\n");
+    asio::io_context context;
+    auto one = async_check_output(context, command("echo", "done").deadline(end), asio::use_future);
+    auto two = async_run(context, endless, asio::use_future);
+    context.run();
+    CHECK(one.get() == "done\n");
+    CHECK_THROWS_AS(two.get(), timeout_expired);
+    CHECK(std::chrono::steady_clock::now() >= end);
+    // Now it has passed: what needs no time is a success, all else is over at once.
+    CHECK_THROWS_AS(run(endless), timeout_expired);
+    process child(context, endless);
+    CHECK_THROWS_AS(child.communicate(), timeout_expired);
+    child.kill();
+    child.wait();
+    CHECK(child.communicate().status == exit_status::from_signal(SIGKILL));
+  }
+
+  TEST_CASE("run: ok_codes are codes: no signal and no unknown status is one [C64]") {
+    const leak_check leaks;
+    for (const bool by_signal : {true, false}) {
+      const command cmd = steps({by_signal ? "raise:9" : "exit:9"}).ok_codes({9, -9, 137}).check();
+      if (by_signal) {
+        CHECK(failure_of<called_process_error>([&] { run(cmd); }).result().status ==
+              exit_status::from_signal(9));
+        CHECK_THROWS_AS(check_call(cmd), called_process_error);
+      } else {
+        CHECK(run(cmd).returncode() == 9);
+        CHECK(check_call(cmd).exit_code() == 9);
+      }
+      asio::io_context context;
+      auto done = async_run(context, cmd, asio::use_future);
+      context.run();
+      if (by_signal) {
+        CHECK_THROWS_AS(done.get(), called_process_error);
+      } else {
+        CHECK_NOTHROW(done.get().check_returncode());
+      }
+    }
+    CHECK_THROWS_AS(run(command("true").ok_codes({}).check()), called_process_error);
+    CHECK_THROWS_AS(run(command("true").ok_codes({1}).check()), called_process_error);
+    completed_process stolen;
+    stolen.cmd = command("a").ok_codes({0, -1});
+    CHECK_THROWS_AS(stolen.check_returncode(), called_process_error);
   }
 
   TEST_CASE("run: a stop ends the whole group, also members that ignore SIGTERM [T46]") {

@@ -1,6 +1,8 @@
 #include <subproc/process.hpp>
+#include <subproc/wait.hpp>
 
 #include "children.hpp"
+#include "own_process.hpp"
 
 #include <asio/awaitable.hpp>
 #include <asio/bind_cancellation_slot.hpp>
@@ -15,12 +17,19 @@
 #include <asio/write.hpp>
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <ctime>
+#include <functional>
+#include <list>
+#include <optional>
+#include <span>
 #include <thread>
 #include <vector>
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 using namespace std::chrono_literals;
@@ -39,6 +48,36 @@ struct answer {
       ++calls;
       ec = e;
       status = s;
+    };
+  }
+};
+
+struct any_answer {
+  int calls = 0;
+  error_code ec;
+  std::size_t index = 99;
+  exit_status status;
+
+  auto handler() {
+    return [this](error_code e, std::size_t i, exit_status s) {
+      ++calls;
+      ec = e;
+      index = i;
+      status = s;
+    };
+  }
+};
+
+struct all_answer {
+  int calls = 0;
+  error_code ec;
+  std::vector<exit_status> statuses;
+
+  auto handler() {
+    return [this](error_code e, std::vector<exit_status> all) {
+      ++calls;
+      ec = e;
+      statuses = std::move(all);
     };
   }
 };
@@ -587,6 +626,275 @@ TEST_SUITE("wait") {
     const exit_status real_time =
         process(context, steps({"raise:" + std::to_string(SIGRTMIN + 1)})).wait();
     CHECK(real_time.signal() == SIGRTMIN + 1);
+  }
+
+  TEST_CASE(
+      "wait: of several children the first to end is told, the others are not touched [C60]") {
+    const leak_check leaks;
+    asio::io_context context;
+    std::vector<process> children;
+    for (int i = 0; i < 5; ++i) {
+      children.emplace_back(context, steps({"read:1", "exit:" + std::to_string(i)}).in(piped));
+    }
+    std::vector<process*> pointers;
+    std::list<std::reference_wrapper<process>> references;
+    for (process& each : children) {
+      pointers.push_back(&each);
+      references.emplace_back(each);
+    }
+    any_answer by_value;
+    any_answer by_pointer;
+    any_answer by_reference;
+    async_wait_any(children, by_value.handler());
+    async_wait_any(std::span(pointers).subspan(1), by_pointer.handler());
+    async_wait_any(context, references, by_reference.handler());
+    context.poll();
+    CHECK(by_value.calls == 0);
+    std::vector<process> moved = std::move(children); // the range is not needed any more
+    moved[3].in().close();
+    context.run(); // it returns: nothing waits on the four
+    for (const any_answer* each : {&by_value, &by_pointer, &by_reference}) {
+      CHECK(each->calls == 1);
+      CHECK_FALSE(each->ec);
+      CHECK(each->index == (each == &by_pointer ? 2 : 3));
+      CHECK(each->status == exit_status::from_code(3));
+    }
+    for (const std::size_t i : {0, 1, 2, 4}) {
+      CHECK(moved[i].poll() == std::nullopt);
+    }
+    // One that ended before counts at once, the first in the range before others.
+    moved[1].in().close();
+    REQUIRE(readable(moved[1].native_handle()));
+    any_answer at_once;
+    async_wait_any(moved, at_once.handler());
+    CHECK(at_once.calls == 0);
+    context.restart();
+    context.run();
+    CHECK(at_once.index == 1);
+    CHECK(wait_any(moved).index == 1);
+    CHECK(wait_any(moved, 0s) == ended_child{1, exit_status::from_code(1)});
+  }
+
+  TEST_CASE("wait: of several children all are told, in the order of the range") {
+    const leak_check leaks;
+    asio::io_context context;
+    std::vector<process> children;
+    for (int i = 0; i < 6; ++i) {
+      children.emplace_back(context, steps({"read:1", "exit:" + std::to_string(i)}).in(piped));
+    }
+    children[4].in().close();
+    children[4].wait(); // known before
+    all_answer all;
+    async_wait_all(children, all.handler());
+    for (const std::size_t i : {5, 0, 3, 1, 2}) {
+      context.poll();
+      CHECK(all.calls == 0);
+      children[i].in().close();
+    }
+    context.run();
+    CHECK(all.calls == 1);
+    CHECK_FALSE(all.ec);
+    REQUIRE(all.statuses.size() == 6);
+    for (std::size_t i = 0; i < 6; ++i) {
+      CHECK(all.statuses[i] == exit_status::from_code(static_cast<int>(i)));
+    }
+    CHECK(wait_all(children) == all.statuses);
+    CHECK(wait_all(children, 0s) == all.statuses);
+  }
+
+  TEST_CASE("wait: for no children and for those that are not there") {
+    const leak_check leaks;
+    asio::io_context context;
+    std::vector<process> none;
+    any_answer one;
+    all_answer all;
+    async_wait_any(context, none, one.handler());
+    async_wait_all(context, none, all.handler());
+    CHECK(all.calls == 0);
+    context.run();
+    CHECK(one.ec == std::errc::invalid_argument);
+    CHECK(all.calls == 1);
+    CHECK_FALSE(all.ec);
+    CHECK_THROWS_AS(async_wait_any(none, one.handler()), std::system_error);
+    CHECK_THROWS_AS(async_wait_all(none, all.handler()), std::system_error);
+    CHECK_THROWS_AS(wait_any(none), std::system_error);
+    CHECK(wait_all(none).empty());
+    CHECK(wait_all(none, 0s)->empty());
+
+    std::vector<process> children;
+    children.emplace_back(context, steps({"read:1"}).in(piped));
+    children.emplace_back(context, steps({"exit:0"}));
+    process elsewhere = std::move(children[1]);
+    async_wait_any(children, one.handler());
+    async_wait_all(children, all.handler());
+    context.restart();
+    context.run();
+    CHECK(one.ec == errc::no_child);
+    CHECK(one.index == 1);
+    CHECK(all.ec == errc::no_child);
+    CHECK_THROWS_AS(wait_any(children), std::system_error);
+    CHECK_THROWS_AS(wait_all(children, 0s), std::system_error);
+    CHECK(children[0].poll() == std::nullopt);
+  }
+
+  TEST_CASE("wait: one of several that is destroyed meanwhile ends its part of the wait") {
+    const leak_check leaks;
+    asio::io_context context;
+    std::vector<process> children;
+    for (int i = 0; i < 3; ++i) {
+      children.emplace_back(context, steps({"read:1", "exit:" + std::to_string(i)}).in(piped));
+    }
+    any_answer one;
+    all_answer all;
+    async_wait_any(children, one.handler());
+    async_wait_all(children, all.handler());
+    children.erase(children.begin() + 1);
+    context.poll();
+    CHECK(one.calls == 1);
+    CHECK(one.ec == asio::error::operation_aborted);
+    CHECK(one.index == 1);
+    CHECK(all.calls == 0);
+    children[0].in().close();
+    children[1].in().close();
+    context.run();
+    CHECK(all.calls == 1);
+    CHECK(all.ec == asio::error::operation_aborted);
+    CHECK(all.statuses == std::vector<exit_status>{exit_status::from_code(0), exit_status(),
+                                                   exit_status::from_code(2)});
+    // And a loop that goes takes the waits with it.
+    std::optional<asio::io_context> short_lived(std::in_place);
+    std::vector<process> others;
+    others.emplace_back(*short_lived, steps({"read:1"}).in(piped));
+    async_wait_all(others, all.handler());
+    async_wait_any(others, one.handler());
+    short_lived.reset();
+    CHECK(all.calls == 1);
+    CHECK(one.calls == 1);
+    others[0].in().close();
+    CHECK(wait_any(others) == ended_child{0, exit_status::from_code(0)});
+  }
+
+  TEST_CASE("wait: cancelling a wait for several touches no child and leaves no wait [K127]") {
+    const leak_check leaks;
+    for (const asio::cancellation_type type :
+         {asio::cancellation_type::terminal, asio::cancellation_type::partial,
+          asio::cancellation_type::total}) {
+      asio::io_context context;
+      std::vector<process> children;
+      for (int i = 0; i < 4; ++i) {
+        children.emplace_back(context, steps({"read:1"}).in(piped));
+      }
+      any_answer one;
+      all_answer all;
+      asio::cancellation_signal of_one;
+      asio::cancellation_signal of_all;
+      async_wait_any(children, asio::bind_cancellation_slot(of_one.slot(), one.handler()));
+      async_wait_all(children, asio::bind_cancellation_slot(of_all.slot(), all.handler()));
+      context.poll();
+      of_one.emit(type);
+      of_all.emit(type);
+      CHECK(one.calls + all.calls == 0); // not from inside emit
+      context.run();                     // it returns: no wait is left
+      CHECK(one.calls == 1);
+      CHECK(one.ec == asio::error::operation_aborted);
+      CHECK(all.calls == 1);
+      CHECK(all.ec == asio::error::operation_aborted);
+      of_one.emit(type); // late: nothing
+      children[2].kill();
+      context.restart();
+      async_wait_any(children, one.handler());
+      context.run();
+      CHECK(one.index == 2);
+      CHECK(wait_any(children, 0s) == ended_child{2, exit_status::from_signal(SIGKILL)});
+    }
+  }
+
+  TEST_CASE("wait: the blocking waits for several are bounded, and run no loop") {
+    const leak_check leaks;
+    asio::io_context context;
+    int loop = 0;
+    asio::post(context, [&] { ++loop; });
+    std::vector<process> children;
+    for (int i = 0; i < 3; ++i) {
+      children.emplace_back(context, steps({"read:1", "exit:" + std::to_string(i)}).in(piped));
+    }
+    CHECK(wait_any(children, 0s) == std::nullopt);
+    CHECK(wait_any(children, -1s) == std::nullopt);
+    CHECK(wait_all(children, 1ms) == std::nullopt);
+    const auto begin = std::chrono::steady_clock::now();
+    CHECK(wait_any(children, 30ms) == std::nullopt);
+    CHECK(std::chrono::steady_clock::now() - begin >= 30ms);
+    answer pending; // is no hindrance
+    children[2].async_wait(pending.handler());
+    std::thread closes([&] { children[2].in().close(); });
+    CHECK(wait_any(children, std::chrono::hours::max()) ==
+          ended_child{2, exit_status::from_code(2)});
+    closes.join();
+    CHECK(wait_all(children, 1ms) == std::nullopt);
+    children[0].in().close();
+    children[1].in().close();
+    CHECK(wait_all(children, 1h)->size() == 3);
+    CHECK(loop == 0);
+    context.run();
+    CHECK(pending.status == exit_status::from_code(2));
+  }
+
+  TEST_CASE("wait: a wait for thousands costs what its children do, not their square [T28]") {
+    if (!in_own_process()) {
+      return;
+    }
+    const watchdog guard(150s);
+    rlimit room{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &room) == 0);
+    const std::size_t most = static_cast<std::size_t>(times(300));
+    room.rlim_cur = room.rlim_max;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &room) == 0);
+    asio::io_context context;
+    std::vector<process> children;
+    for (std::size_t i = 0; i < most; ++i) {
+      children.emplace_back(context, command(helper("forever")));
+    }
+    const auto cost = [](auto&& body) {
+      const std::clock_t begin = std::clock();
+      body();
+      return static_cast<double>(std::clock() - begin);
+    };
+    // Per call, over so many calls for few children as one for all has.
+    const auto any_of = [&](std::span<process> some, std::size_t rounds) {
+      return cost([&] {
+        for (std::size_t i = 0; i < rounds; ++i) {
+          asio::cancellation_signal signal;
+          any_answer one;
+          async_wait_any(some, asio::bind_cancellation_slot(signal.slot(), one.handler()));
+          context.restart();
+          context.poll();
+          signal.emit(asio::cancellation_type::terminal);
+          context.run();
+          REQUIRE(one.ec == asio::error::operation_aborted);
+          REQUIRE(wait_any(some, 0s) == std::nullopt);
+        }
+      });
+    };
+    const std::span<process> few = std::span(children).first(most / 10);
+    const double for_few = any_of(few, 10);
+    const double for_all = any_of(children, 1);
+    MESSAGE("a wait_any and a look, ", most, " children, us: ", for_all, ", ", most / 10,
+            " ten times: ", for_few);
+    CHECK(for_all < 4 * for_few);
+
+    all_answer all;
+    for (process& each : children) {
+      each.kill();
+    }
+    const double to_end = cost([&] {
+      async_wait_all(children, all.handler());
+      context.restart();
+      context.run();
+    });
+    MESSAGE("wait_all, us a child: ", to_end / static_cast<double>(most));
+    CHECK(all.calls == 1);
+    CHECK(std::ranges::count(all.statuses, exit_status::from_signal(SIGKILL)) ==
+          static_cast<std::ptrdiff_t>(most));
   }
 
 } // TEST_SUITE
