@@ -38,13 +38,15 @@ error_code communicate_machine::begin(std::string input, steady_clock::time_poin
 }
 
 bool communicate_machine::begin_drain() {
-  if (outcome_ != asio::error::timed_out && outcome_ != errc::output_limit) {
+  if (outcome_ != asio::error::timed_out && outcome_ != errc::output_limit &&
+      outcome_ != errc::inactive) {
     return false;
   }
-  for (output_stream& each : outputs_) {
+  for (output_state& each : outputs_) {
     each.kept.drop_excess();
   }
-  return !begin({}, steady_clock::time_point::max());
+  quiet_limit_.reset();
+  return !begin({}, steady_clock::time_point::max(), true);
 }
 
 std::string_view communicate_machine::to_write() const noexcept {

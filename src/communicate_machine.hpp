@@ -41,7 +41,7 @@ public:
   error_code begin(std::string input, steady_clock::time_point deadline, bool last = false);
 
   /// The call that ended by time or over a limit goes on while the scope is stopped: without
-  /// deadline, and what is beyond the limit is dropped. False after any other end.
+  /// deadlines, and what is beyond the limit is dropped. False after any other end.
   bool begin_drain();
 
   bool done() const noexcept { return done_; }

@@ -207,8 +207,7 @@ void run_operation::launched(std::exception_ptr error) {
     return;
   }
   communicating_ = true;
-  core_->async_communicate({}, run_deadline(*core_), {}, on_communicated(),
-                           true);
+  core_->async_communicate({}, run_deadline(*core_), {}, on_communicated(), true);
   if (force_ == force::kill) {
     core_->cancel_run();
   }
