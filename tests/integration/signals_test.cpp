@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
@@ -19,14 +20,19 @@
 #include <functional>
 #include <map>
 #include <new>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace std::chrono_literals;
@@ -34,6 +40,22 @@ using namespace subproc;
 using namespace subproc::test;
 
 namespace {
+
+// With this filter the first signal that is sent by number or by pidfd ends this process.
+void die_at_signals_from_now_on() {
+  const auto is = [](long call, unsigned char skipped) {
+    return sock_filter{BPF_JMP | BPF_JEQ | BPF_K, skipped, 0, static_cast<unsigned>(call)};
+  };
+  std::array<sock_filter, 5> filter{
+      sock_filter{BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)}, is(SYS_kill, 2),
+      is(SYS_pidfd_send_signal, 1), sock_filter{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+      sock_filter{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS}};
+  const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+    std::_Exit(left_out);
+  }
+}
 
 constexpr std::array launchers{launcher_kind::none, launcher_kind::vfork, launcher_kind::fork};
 
@@ -342,21 +364,24 @@ TEST_SUITE("signals") {
     }
   }
 
-  TEST_CASE("signals: send_signal, terminate and kill send what they say") {
+  TEST_CASE("signals: send_signal, terminate and kill send what they say [K88] [C48] [C49]") {
     const leak_check leaks;
     asio::io_context context;
     for (const auto& [send, number] : std::vector<std::pair<std::function<void(process&)>, int>>{
              {[](process& child) { child.terminate(); }, SIGTERM},
              {[](process& child) { child.kill(); }, SIGKILL},
+             {[](process& child) { child.send_signal(SIGINT); }, SIGINT},
              {[](process& child) { child.send_signal(SIGUSR2); }, SIGUSR2},
              {[](process& child) { child.send_signal(SIGRTMIN + 3); }, SIGRTMIN + 3}}) {
       const int sent = number; // clang 14 captures no structured binding
       CAPTURE(sent);
-      process child(context, command(forever));
+      process child(context, command(forever).err(piped));
       child.send_signal(0);
       CHECK(child.poll() == std::nullopt);
       send(child);
       CHECK(child.wait() == exit_status::from_signal(number));
+      CHECK(child.returncode() == -number);
+      CHECK(child.communicate().err.empty());
     }
   }
 
@@ -408,7 +433,7 @@ TEST_SUITE("signals") {
     CHECK(child.wait().success());
   }
 
-  TEST_CASE("signals: after the exit they are no error and change nothing [T30]") {
+  TEST_CASE("signals: after the exit they are no error and change nothing [K89] [T30] [C48]") {
     const leak_check leaks;
     asio::io_context context;
     process child(context, steps({"exit:5"}));
@@ -422,6 +447,102 @@ TEST_SUITE("signals") {
       CHECK_NOTHROW(child.kill());
       CHECK(child.wait() == exit_status::from_code(5)); // now it is
     }
+  }
+
+  TEST_CASE("signals: to an ended child, also one reaped behind our back, none is sent [K106]") {
+    if (!in_own_process()) {
+      return;
+    }
+    asio::io_context context;
+    process ended(context, steps({"exit:5"}));
+    process stolen(context, steps({"exit:6"}));
+    REQUIRE(readable(ended.native_handle()));
+    REQUIRE(::waitpid(stolen.pid(), nullptr, 0) == stolen.pid());
+    die_at_signals_from_now_on();
+    for (process* each : {&ended, &stolen}) {
+      for (int i = 0; i < 2; ++i) {
+        CHECK_NOTHROW(each->send_signal(0));
+        CHECK_NOTHROW(each->send_signal(SIGTERM));
+        CHECK_NOTHROW(each->terminate());
+        CHECK_NOTHROW(each->kill());
+        CHECK(each->stop().signals.empty());
+      }
+    }
+    CHECK(ended.returncode() == 5);
+    // A kernel that remembers the code of a reaped child tells it.
+    CHECK((stolen.status()->unknown() || stolen.returncode() == 6));
+  }
+
+  TEST_CASE("signals: one reaped between the look and the signal is no error [K107] [C48]") {
+    const leak_check leaks;
+    for (const launcher_kind kind : launchers) {
+      const launched_child made = make_launcher(kind)->start(steps({"exit:5"}));
+      REQUIRE(readable(made.child->exit_handle()));
+      REQUIRE(::waitpid(made.child->pid(), nullptr, 0) == made.child->pid());
+      CHECK_FALSE(made.child->signal(SIGTERM, scope::process)); // it has not looked
+      CHECK(made.child->try_wait());
+      CHECK_FALSE(made.child->signal(SIGTERM, scope::process));
+    }
+  }
+
+  TEST_CASE("signals: on a loop they end the child, whose wait tells the signal [K121]") {
+    const leak_check leaks;
+    asio::io_context context;
+    for (const int number : {SIGKILL, SIGTERM, SIGHUP}) {
+      CAPTURE(number);
+      process child(context, command(forever));
+      std::optional<exit_status> seen;
+      child.async_wait([&](error_code ec, exit_status status) {
+        CHECK_FALSE(ec);
+        seen = status;
+      });
+      context.restart();
+      context.poll();
+      child.send_signal(number);
+      // Python's loop knows of it only once it has looked.
+      CHECK(child.returncode() == std::nullopt);
+      context.run();
+      CHECK(seen == exit_status::from_signal(number));
+      CHECK(child.returncode() == -number);
+    }
+  }
+
+  TEST_CASE("signals: a shell that runs a command dies of kill, without an error [K122]") {
+    const leak_check leaks;
+    asio::io_context context;
+    test_pipe gate; // keeps the command
+    process child(
+        context, shell("echo ready; cat <&3; true").out(piped).map_fds({{3, gate.read_end.get()}}));
+    REQUIRE(read_line(child) == "ready\n");
+    child.kill();
+    CHECK(child.wait() == exit_status::from_signal(SIGKILL));
+  }
+
+  TEST_CASE("signals: one that races the exit leaves a known status [K135]") {
+    const leak_check leaks;
+    asio::io_context context;
+    for (int i = 0; i < times(100); ++i) {
+      process child(context, command(nothing));
+      std::optional<exit_status> seen;
+      child.async_wait([&](error_code, exit_status status) { seen = status; });
+      child.send_signal(SIGTERM);
+      context.restart();
+      context.run();
+      REQUIRE(seen);
+      CHECK((seen->success() || *seen == exit_status::from_signal(SIGTERM)));
+    }
+  }
+
+  TEST_CASE("signals: after a kill the code is known once somebody has looked [K155] [C81]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, command(forever));
+    child.kill();
+    CHECK(child.returncode() == std::nullopt);
+    REQUIRE(readable(child.native_handle()));
+    CHECK(child.returncode() == std::nullopt);
+    CHECK(child.poll() == -SIGKILL);
+    CHECK(child.returncode() == -SIGKILL);
   }
 
 } // TEST_SUITE

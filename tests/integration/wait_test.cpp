@@ -93,7 +93,7 @@ void wait_for_stop(int pid) {
 
 TEST_SUITE("wait") {
 
-  TEST_CASE("wait: any number of waits at once get the same status [T30]") {
+  TEST_CASE("wait: any number of waits at once get the same status [K132] [T30]") {
     const leak_check leaks;
     asio::io_context context;
     process child(context, steps({"read:1", "exit:7"}).in(piped));
@@ -485,7 +485,7 @@ TEST_SUITE("wait") {
     CHECK(kept.status == exit_status::from_code(2));
   }
 
-  TEST_CASE("wait: a cancelled wait, a signal, and a wait again give the signal") {
+  TEST_CASE("wait: a cancelled wait, a signal, and a wait again give the signal [K127]") {
     const leak_check leaks;
     asio::io_context context;
     process child(context, steps({"read:1"}).in(piped));
@@ -555,6 +555,18 @@ TEST_SUITE("wait") {
     for (const exit_status& each : seen) {
       CHECK(each == exit_status::from_code(11));
     }
+  }
+
+  TEST_CASE("wait: a wait in one thread, a kill and a wait in another both give the signal [K58]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, command(helper("forever")));
+    exit_status seen;
+    std::thread other([&] { seen = child.wait(); });
+    child.kill();
+    CHECK(child.wait() == exit_status::from_signal(SIGKILL));
+    other.join();
+    CHECK(seen == exit_status::from_signal(SIGKILL));
   }
 
   TEST_CASE("wait: a blocking wait works inside a handler of the loop") {
@@ -656,10 +668,10 @@ TEST_SUITE("wait") {
     for (const any_answer* each : {&by_value, &by_pointer, &by_reference}) {
       CHECK(each->calls == 1);
       CHECK_FALSE(each->ec);
-      CHECK(each->index == (each == &by_pointer ? 2 : 3));
+      CHECK(each->index == (each == &by_pointer ? 2U : 3U));
       CHECK(each->status == exit_status::from_code(3));
     }
-    for (const std::size_t i : {0, 1, 2, 4}) {
+    for (const std::size_t i : {0U, 1U, 2U, 4U}) {
       CHECK(moved[i].poll() == std::nullopt);
     }
     // One that ended before counts at once, the first in the range before others.
@@ -686,7 +698,7 @@ TEST_SUITE("wait") {
     children[4].wait(); // known before
     all_answer all;
     async_wait_all(children, all.handler());
-    for (const std::size_t i : {5, 0, 3, 1, 2}) {
+    for (const std::size_t i : {5U, 0U, 3U, 1U, 2U}) {
       context.poll();
       CHECK(all.calls == 0);
       children[i].in().close();
@@ -774,7 +786,7 @@ TEST_SUITE("wait") {
     CHECK(wait_any(others) == ended_child{0, exit_status::from_code(0)});
   }
 
-  TEST_CASE("wait: cancelling a wait for several touches no child and leaves no wait [K127]") {
+  TEST_CASE("wait: cancelling a wait for several touches no child and leaves no wait") {
     const leak_check leaks;
     for (const asio::cancellation_type type :
          {asio::cancellation_type::terminal, asio::cancellation_type::partial,

@@ -94,7 +94,7 @@ TEST_SUITE("capture") {
 
   TEST_CASE("capture: once the excess is to be dropped it is, also what came before") {
     const std::string all = numbered(1'000);
-    for (const std::size_t before : {0, 5, 10, 11, 500}) {
+    for (const std::size_t before : {0U, 5U, 10U, 11U, 500U}) {
       CAPTURE(before);
       capture kept({10, overflow::error});
       kept.append(std::string_view(all).substr(0, before));

@@ -242,7 +242,7 @@ TEST_SUITE("communicate_machine") {
     CHECK(without.begin("late", never) == std::errc::invalid_argument);
   }
 
-  TEST_CASE("communicate_machine: a child that does not read its input is no error [T38]") {
+  TEST_CASE("communicate_machine: a child that does not read its input is no error [K60] [T38]") {
     communicate_machine machine(piped_all());
     REQUIRE_FALSE(machine.begin(std::string(1'000'000, 'i'), never));
     machine.wrote(65'536);
@@ -256,7 +256,8 @@ TEST_SUITE("communicate_machine") {
     CHECK(machine.take().out == "still told");
   }
 
-  TEST_CASE("communicate_machine: any other error of a write ends the call, and nothing is lost") {
+  TEST_CASE(
+      "communicate_machine: any other error of a write ends the call, and nothing is lost [K60]") {
     communicate_machine machine(piped_all());
     REQUIRE_FALSE(machine.begin("input", never));
     machine.received(stream_id::out, "so far");

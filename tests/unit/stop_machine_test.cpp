@@ -266,11 +266,12 @@ TEST_SUITE("stop_machine") {
   TEST_CASE("stop_machine: each step has its signal and its time, and is remembered [A48]") {
     stop_machine machine = begun(true, {{2, 10ms}, {1, 20ms}, {0, 30ms}, {polite, 40ms}});
     std::vector<int> sent;
+    std::size_t steps = 0;
     for (const auto end : {10ms, 30ms, 60ms, 100ms}) {
       if (const auto number = machine.take_signal()) {
         sent.push_back(*number);
       }
-      CHECK(machine.signals().size() == (end == 10ms ? 1 : end == 30ms ? 2 : end == 60ms ? 3 : 4));
+      CHECK(machine.signals().size() == ++steps);
       REQUIRE(machine.wakes_at() == at(end));
       machine.timer(at(end));
       answer(machine, false, at(end));
