@@ -851,7 +851,7 @@ TEST_SUITE("wait") {
     CHECK(pending.status == exit_status::from_code(2));
   }
 
-  TEST_CASE("wait: a wait for thousands costs what its children do, not their square [T28]") {
+  TEST_CASE("wait: a wait for many costs what its children do, not their square") {
     if (!in_own_process()) {
       return;
     }
