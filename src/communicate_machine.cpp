@@ -219,7 +219,7 @@ void communicate_machine::swept() noexcept {
   if (done_ || !std::exchange(sweeping_, false)) {
     return;
   }
-  if (std::exchange(drain_over_, false)) {
+  if (drain_over_) {
     pipes_held_ = pipes_held_ || any_open();
     outputs_[0].open = outputs_[1].open = false;
     drain_until_ = steady_clock::time_point::max();
@@ -227,7 +227,11 @@ void communicate_machine::swept() noexcept {
       give_up_passing(make_error_code(std::errc::operation_canceled));
     }
     check_end();
-  } else if (now_ >= deadline_) {
+    if (done_) {
+      return;
+    }
+  }
+  if (now_ >= deadline_) {
     if (last_ && exited_ && !any_open()) {
       give_up_passing(make_error_code(std::errc::timed_out));
     } else if (!exited_ || any_open() || passing()) {
