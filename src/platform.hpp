@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <functional>
 #include <span>
+#include <string_view>
 
 namespace subproc::detail {
 
@@ -21,6 +22,9 @@ std::size_t read_some(native_handle_type handle, void* data, std::size_t size,
 /// Writes what fits, without ever raising SIGPIPE: asio::error::broken_pipe when nobody reads.
 std::size_t write_some(native_handle_type handle, const void* data, std::size_t size,
                        error_code& ec) noexcept;
+
+/// One write to the caller's stderr. What it does not take at once is lost.
+void write_to_stderr(std::string_view text) noexcept;
 
 /// Gives a pipe the largest capacity an unprivileged user may have; failing is no error.
 void grow_pipe(native_handle_type handle) noexcept;

@@ -6,10 +6,10 @@
 #include "check.hpp"
 #include "launch_queue.hpp"
 #include "process_core_timer.hpp"
-#include "reaper.hpp"
 #include "redirects.hpp"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace subproc::detail {
@@ -24,7 +24,7 @@ process_core::process_core(asio::any_io_executor executor, command&& cmd)
 
 process_core::~process_core() {
   disconnect();
-  abandon_child(std::move(child_), command_.drop(), scope_);
+  abandon_child(leave_child(), command_.drop(), scope_);
 }
 
 // A loop that cannot get its descriptors must say so before there is a child to be waited for.
@@ -38,25 +38,44 @@ void process_core::prepare_loop() {
   }
 }
 
-void process_core::launch() {
-  check(command_);
-  prepare_loop();
-  start_result started;
-  start(started);
-  attach(std::move(started));
+process_core::birth process_core::start_child() {
+  birth born;
+  born.sinks = output_sinks(command_);
+  born.before = steady_clock::now();
+  launcher& who = command_.launcher() ? *command_.launcher() : *default_launcher();
+  born.child = who.start(command_);
+  born.start_time = std::chrono::system_clock::now();
+  return born;
 }
 
-void process_core::start(start_result& result) {
-  result.sinks = output_sinks(command_);
-  result.before = steady_clock::now();
-  launcher& who = command_.launcher() ? *command_.launcher() : *default_launcher();
-  result.child = who.start(command_);
+void process_core::launch() {
+  check(command_);
+  ask_to_spawn();
+  birth born;
+  try {
+    prepare_loop();
+    born = start_child();
+  } catch (...) {
+    tell_failed(std::current_exception());
+    throw;
+  }
+  tell_started(born);
+  attach(std::move(born));
 }
 
 void process_core::async_launch(asio::cancellation_slot slot, spawn_handler handler) {
+  // On the thread that asks, which hooks may want to know.
+  try {
+    check(command_);
+    ask_to_spawn();
+  } catch (...) {
+    handler.complete(std::current_exception(), nullptr);
+    return;
+  }
   try {
     prepare_loop();
   } catch (...) {
+    tell_failed(std::current_exception());
     handler.complete(std::current_exception(), nullptr);
     return;
   }
@@ -68,14 +87,15 @@ void process_core::async_launch(asio::cancellation_slot slot, spawn_handler hand
   // Without the mutex: where no thread can be had the job runs right here.
   launch_later([self = shared_from_this(), signals = caller_signals()]() mutable {
     if (!self->begin_launch()) {
+      const error_code aborted = asio::error::operation_aborted;
+      self->tell_failed(std::make_exception_ptr(std::system_error(aborted, "spawn")));
       return;
     }
-    start_result started;
+    birth born;
     std::exception_ptr error;
     const auto start = [&] {
       try {
-        check(self->command_);
-        self->start(started);
+        born = self->start_child();
       } catch (...) {
         error = std::current_exception();
       }
@@ -85,7 +105,12 @@ void process_core::async_launch(asio::cancellation_slot slot, spawn_handler hand
     } else {
       start();
     }
-    self->launched(std::move(error), std::move(started));
+    if (error) {
+      self->tell_failed(error);
+    } else {
+      self->tell_started(born);
+    }
+    self->launched(std::move(error), std::move(born));
   });
 }
 
@@ -96,17 +121,21 @@ bool process_core::begin_launch() noexcept {
   return launching_;
 }
 
-void process_core::launched(std::exception_ptr error, start_result started) noexcept {
+void process_core::launched(std::exception_ptr error, birth born) noexcept {
   lock held(mutex_);
   if (!spawn_handler_) {
     held.unlock();
-    abandon_child(std::move(started.child.child), drop_policy::kill, scope_);
+    if (!error) {
+      auto seen =
+          trail(born.child.child->pid(), born.child.launched_by, born.start_time, born.before);
+      end_child({std::move(born.child.child), std::move(seen)}, drop_policy::kill, scope_);
+    }
     return;
   }
   const bool failed = error != nullptr;
   core_ptr self;
   if (!failed) {
-    attach(std::move(started));
+    attach(std::move(born));
     self = shared_from_this();
   }
   // The handler may end the loop at once. A loop that goes asks this core first, and so waits for
@@ -117,17 +146,87 @@ void process_core::launched(std::exception_ptr error, start_result started) noex
   }
 }
 
-void process_core::attach(start_result started) {
-  child_ = std::move(started.child.child);
+void process_core::attach(birth born) {
+  child_ = std::move(born.child.child);
   pid_ = child_->pid();
-  launched_by_ = started.child.launched_by;
-  end(stream_id::in).handle = std::move(started.child.in);
-  end(stream_id::out).handle = std::move(started.child.out);
-  end(stream_id::err).handle = std::move(started.child.err);
-  tee_of(stream_id::out).sink = std::move(started.sinks.out);
-  tee_of(stream_id::err).sink = std::move(started.sinks.err);
-  started_ = started.before;
-  start_time_ = std::chrono::system_clock::now();
+  launched_by_ = born.child.launched_by;
+  end(stream_id::in).handle = std::move(born.child.in);
+  end(stream_id::out).handle = std::move(born.child.out);
+  end(stream_id::err).handle = std::move(born.child.err);
+  tee_of(stream_id::out).sink = std::move(born.sinks.out);
+  tee_of(stream_id::err).sink = std::move(born.sinks.err);
+  started_ = born.before;
+  start_time_ = born.start_time;
+}
+
+void process_core::ask_to_spawn() {
+  audit_id_ = audit_id(command_);
+  if (audit_id_ != 0) {
+    ask_hooks({audit_kind::spawn, command_, audit_id_});
+  }
+}
+
+void process_core::tell_started(const birth& born) const noexcept {
+  if (audit_id_ != 0) {
+    tell_hooks({audit_kind::started, command_, audit_id_, born.child.child->pid(),
+                born.child.launched_by, born.start_time});
+  }
+}
+
+void process_core::tell_failed(const std::exception_ptr& error) const noexcept {
+  if (audit_id_ == 0) {
+    return;
+  }
+  audit_event event{audit_kind::failed, command_, audit_id_};
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& what) {
+    event.error = &what;
+    tell_hooks(event);
+  } catch (...) {
+    tell_hooks(event);
+  }
+}
+
+void process_core::telling_mutex::unlock() noexcept {
+  if (!std::exchange(core_.exit_untold_, false)) {
+    mutex_.unlock();
+    return;
+  }
+  const auto alive = core_.weak_from_this().lock(); // a hook may drop the process
+  audit_event event{audit_kind::exited, core_.command_,     core_.audit_id_,
+                    core_.pid_,         core_.launched_by_, core_.start_time_};
+  event.status = core_.report_->status;
+  event.usage = core_.report_->usage;
+  event.end_time = core_.end_time_;
+  event.elapsed = core_.ended_ - core_.started_;
+  mutex_.unlock();
+  tell_hooks(event);
+}
+
+// The child, for whoever reaps it from now on.
+left_child process_core::leave_child() noexcept {
+  left_child left;
+  if (child_ && !report_) {
+    left.trail = trail(pid_, launched_by_, start_time_, started_);
+  }
+  left.who = std::move(child_);
+  return left;
+}
+
+// Without the memory for one the later events are lost.
+std::unique_ptr<audit_trail> process_core::trail(pid_type pid, launcher_kind launched_by,
+                                                 std::chrono::system_clock::time_point start_time,
+                                                 steady_clock::time_point started) const noexcept {
+  if (audit_id_ == 0) {
+    return nullptr;
+  }
+  try {
+    return std::make_unique<audit_trail>(
+        audit_trail{audit_id_, command_, pid, launched_by, start_time, started});
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
 }
 
 // Takes everything off the loop, its executor too: a launcher thread may be the last to let go of
@@ -148,7 +247,7 @@ void process_core::disconnect() noexcept {
 }
 
 void process_core::drop() noexcept {
-  std::unique_ptr<child> left;
+  left_child left;
   {
     const lock held(mutex_);
     complete_waiters(asio::error::operation_aborted);
@@ -161,7 +260,7 @@ void process_core::drop() noexcept {
       pump_stop();
     }
     disconnect();
-    left = std::move(child_);
+    left = leave_child();
   }
   abandon_child(std::move(left), command_.drop(), scope_);
 }
@@ -229,11 +328,11 @@ unique_handle process_core::release() {
 }
 
 void process_core::detach() {
-  std::unique_ptr<child> left;
+  left_child left;
   {
     const lock held(mutex_);
     exit_watch_.ready.reset();
-    left = std::move(child_);
+    left = leave_child();
   }
   drop();
   reap_in_background(std::move(left));
@@ -247,6 +346,7 @@ bool process_core::reap() noexcept {
   if (!report_) {
     return false;
   }
+  exit_untold_ = audit_id_ != 0;
   ended_ = steady_clock::now();
   end_time_ = std::chrono::system_clock::now();
   ++exit_watch_.generation;

@@ -1,8 +1,10 @@
 #pragma once
 
+#include "audit.hpp"
 #include "communicate_machine.hpp"
 #include "platform.hpp"
 #include "process_service.hpp"
+#include "reaper.hpp"
 #include "stop_machine.hpp"
 
 #include <subproc/detail/core.hpp>
@@ -25,7 +27,7 @@ inline stop_step kill_step() { return {kill_signal, std::chrono::seconds(5)}; }
 /// The compiled body of a process: the child, its pipe ends, and the operations under way.
 /// Everything is behind one mutex, so that operations may start on any thread and the
 /// sub-operations of a communicate may complete on several. Handlers are always posted, never
-/// called under it.
+/// called under it, and the audit hooks are told of an exit once it is free.
 ///
 /// Each thing that waits on the loop (exit, three pipes, timers) carries a generation: a wake-up of
 /// an earlier generation was cancelled and is ignored.
@@ -104,7 +106,28 @@ public:
   service_link link; ///< the service's own
 
 private:
-  using lock = std::unique_lock<std::mutex>;
+  /// The mutex of this, whose release tells the hooks of an exit that was seen under it: every way
+  /// out passes here.
+  class telling_mutex {
+  public:
+    explicit telling_mutex(process_core& core) noexcept : core_(core) {}
+    void lock() { mutex_.lock(); }
+    void unlock() noexcept;
+
+  private:
+    process_core& core_;
+    std::mutex mutex_;
+  };
+
+  using lock = std::unique_lock<telling_mutex>;
+
+  /// A child that was just started.
+  struct birth {
+    launched_child child;
+    output_sinks sinks;
+    steady_clock::time_point before;
+    std::chrono::system_clock::time_point start_time;
+  };
 
   /// A wait on the loop.
   struct watch {
@@ -157,20 +180,22 @@ private:
 
   tee_end& tee_of(stream_id stream) noexcept { return tees_[stream == stream_id::err]; }
 
-  /// What a start gives.
-  struct start_result {
-    launched_child child;
-    output_sinks sinks;
-    steady_clock::time_point before;
-  };
-
   void prepare_loop();
-  void start(start_result& result);
-  void attach(start_result started);
+  birth start_child();
+  void attach(birth born);
   bool begin_launch() noexcept;
-  void launched(std::exception_ptr error, start_result started) noexcept;
+  void launched(std::exception_ptr error, birth born) noexcept;
   void disconnect() noexcept;
   void end_launch(); ///< with the mutex held
+
+  // Audit events. Without the mutex, but for leave_child().
+  void ask_to_spawn(); ///< throws what a hook does that refuses
+  void tell_started(const birth& born) const noexcept;
+  void tell_failed(const std::exception_ptr& error) const noexcept;
+  left_child leave_child() noexcept;
+  std::unique_ptr<audit_trail> trail(pid_type pid, launcher_kind launched_by,
+                                     std::chrono::system_clock::time_point start_time,
+                                     steady_clock::time_point started) const noexcept;
 
   // All below are called with the mutex held, but for the handlers of wake-ups.
 
@@ -228,7 +253,7 @@ private:
   template <class Action>
   void on_cancel(asio::cancellation_slot slot, Action action);
 
-  std::mutex mutex_;
+  telling_mutex mutex_{*this};
   asio::any_io_executor executor_;
   process_service* service_ = nullptr;
   const command command_;
@@ -259,6 +284,8 @@ private:
   spawn_handler spawn_handler_;
   bool launching_ = false;
   bool forced_ = false;
+  bool exit_untold_ = false;
+  std::uint64_t audit_id_ = 0; ///< 0: nobody is told of anything
   std::uint64_t last_id_ = 0;
 };
 

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -22,21 +23,20 @@ namespace {
 
 // A child that is left, on the reaper's loop.
 struct watched {
-  watched(asio::io_context& context, std::unique_ptr<child> who)
-      : left(std::move(who)), timer(context) {}
+  watched(asio::io_context& context, left_child who) : left(std::move(who)), timer(context) {}
 
   ~watched() { ready.reset(); }
 
   void look(const std::shared_ptr<watched>& self) {
-    if (!left->try_wait()) {
-      ready.async_wait(timer.get_executor(), left->exit_handle(), false,
+    if (!left.reap()) {
+      ready.async_wait(timer.get_executor(), left.who->exit_handle(), false,
                        [self](error_code ec) { self->woken(self, ec); });
     }
   }
 
   // Readable is not yet reapable while a debugger holds the child: ask again later.
   void woken(const std::shared_ptr<watched>& self, error_code) {
-    if (left->try_wait()) {
+    if (left.reap()) {
       return;
     }
     timer.expires_after(pause);
@@ -44,7 +44,7 @@ struct watched {
     timer.async_wait([self](error_code) { self->look(self); });
   }
 
-  std::unique_ptr<child> left;
+  left_child left;
   readiness ready;
   asio::steady_timer timer;
   steady_clock::duration pause = std::chrono::milliseconds(1);
@@ -58,7 +58,7 @@ struct reaper_loop {
 
 class reaper {
 public:
-  void add(std::unique_ptr<child> left) {
+  void add(left_child left) {
     const std::lock_guard lock(mutex_);
     waiting_.push_back(std::move(left));
     if (loop_) {
@@ -70,7 +70,7 @@ public:
 
 private:
   void watch_waiting() {
-    for (std::unique_ptr<child>& left : std::exchange(waiting_, {})) {
+    for (left_child& left : std::exchange(waiting_, {})) {
       auto entry = std::make_shared<watched>(loop_->context, std::move(left));
       asio::post(loop_->context, [entry] { entry->look(entry); });
     }
@@ -91,18 +91,25 @@ private:
   void run() {
     steady_clock::duration pause = std::chrono::milliseconds(1);
     while (!make_loop()) {
-      {
-        const std::lock_guard lock(mutex_);
-        std::erase_if(waiting_, [](const auto& left) { return left->try_wait().has_value(); });
-        if (waiting_.empty()) {
-          started_ = false;
-          return;
-        }
+      if (!reap_waiting()) {
+        return;
       }
       std::this_thread::sleep_for(pause);
       pause = std::min<steady_clock::duration>(2 * pause, std::chrono::seconds(1));
     }
     loop_->context.run();
+  }
+
+  // Without the mutex: hooks hear of an exit, and may drop a child. False when none is left.
+  bool reap_waiting() {
+    std::unique_lock lock(mutex_);
+    std::vector<left_child> mine = std::exchange(waiting_, {});
+    lock.unlock();
+    std::erase_if(mine, [](left_child& left) { return left.reap(); });
+    lock.lock();
+    std::move(mine.begin(), mine.end(), std::back_inserter(waiting_));
+    started_ = !waiting_.empty();
+    return started_;
   }
 
   bool make_loop() {
@@ -117,31 +124,47 @@ private:
   }
 
   std::mutex mutex_;
-  std::vector<std::unique_ptr<child>> waiting_; ///< for a loop
+  std::vector<left_child> waiting_; ///< for a loop
   bool started_ = false;
   std::optional<reaper_loop> loop_;
 };
 
 } // namespace
 
-void reap_in_background(std::unique_ptr<child> left) noexcept {
-  if (left && !left->try_wait()) {
+bool left_child::reap() noexcept {
+  const std::optional<exit_report> report = who->try_wait();
+  if (report && trail) {
+    trail->exited(*report);
+    trail.reset();
+  }
+  return report.has_value();
+}
+
+void reap_in_background(left_child left) noexcept {
+  if (left.who && !left.reap()) {
     of_this_process<reaper>().add(std::move(left));
   }
 }
 
-void abandon_child(std::unique_ptr<child> left, drop_policy policy, scope target) noexcept {
-  if (!left || left->try_wait()) {
+void abandon_child(left_child left, drop_policy policy, scope target) noexcept {
+  if (!left.who || left.reap()) {
     return;
   }
-  if (policy != drop_policy::detach) {
+  if (left.trail) {
+    tell_hooks(left.trail->event(audit_kind::dropped_alive));
+  }
+  end_child(std::move(left), policy, target);
+}
+
+void end_child(left_child left, drop_policy policy, scope target) noexcept {
+  if (left.who && policy != drop_policy::detach) {
     const int number = policy == drop_policy::kill ? kill_signal : stop_signal;
-    if (left->signal(number, target)) {
+    if (left.who->signal(number, target)) {
       target = scope::process; // the program has joined the group
-      left->signal(number, target);
+      left.who->signal(number, target);
     }
     if (const int go_on = signal_to_go_on(number)) {
-      left->signal(go_on, target); // a halted child would keep it for ever
+      left.who->signal(go_on, target); // a halted child would keep it for ever
     }
   }
   reap_in_background(std::move(left));

@@ -326,6 +326,13 @@ public:
   command ordered_output(bool on = true) && { return std::move(ordered_output(on)); }
   bool has_ordered_output() const noexcept { return ordered_output_; }
 
+  /// Writes a line for people to the caller's stderr at the start and at the end, as trace_line()
+  /// makes it; a line that does not fit there at once is lost. All arguments are shown, secrets
+  /// among them.
+  command& verbose(bool on = true) & { return set(verbose_, on); }
+  command verbose(bool on = true) && { return std::move(verbose(on)); }
+  bool is_verbose() const noexcept { return verbose_; }
+
   /// Whether this status counts as success by ok_codes(). An unknown one never does.
   bool accepts(const class exit_status& status) const noexcept;
 
@@ -374,6 +381,7 @@ private:
   bool shell_ = false;
   bool ordered_output_ = false;
   bool cancel_signals_ = false;
+  bool verbose_ = false;
 };
 
 /// The one door to a shell: `/bin/sh -c script`. Further arguments become `$0`, `$1`, …

@@ -2,6 +2,7 @@
 
 /// All of subproc.
 
+#include <subproc/audit.hpp>
 #include <subproc/command.hpp>
 #include <subproc/duration.hpp>
 #include <subproc/environment.hpp>

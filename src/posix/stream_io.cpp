@@ -125,6 +125,11 @@ std::size_t write_some(native_handle_type handle, const void* data, std::size_t 
   return 0;
 }
 
+void write_to_stderr(std::string_view text) noexcept {
+  error_code lost;
+  write_some(STDERR_FILENO, text.data(), text.size(), lost);
+}
+
 void grow_pipe(native_handle_type handle) noexcept {
 #ifdef F_SETPIPE_SZ
   constexpr int unprivileged_limit = 1 << 20; // fs.pipe-max-size, pipe(7)
