@@ -265,8 +265,8 @@ public:
   command deadline(steady_clock::time_point when) && { return std::move(deadline(when)); }
   const std::optional<steady_clock::time_point>& deadline() const noexcept { return deadline_; }
 
-  /// Ends communicate with errc::inactive, and the run family with timeout_expired, when nothing has
-  /// moved for so long: no byte on a captured stream, none that the child took of its input. It
+  /// Ends communicate with errc::inactive, and the run family with timeout_expired, when nothing
+  /// has moved for so long: no byte on a captured stream, none that the child took of its input. It
   /// counts from the call (run family: the spawn) and stands still while a tee's sink holds the
   /// child back. A stream that has ended is silent too. Something has to be captured.
   command& inactivity_timeout(duration limit) & { return set(inactivity_timeout_, limit); }

@@ -88,8 +88,8 @@ public:
 };
 
 /// The time-out passed; the child was killed and reaped, and its output so far is in the result.
-/// "Command 'sleep 60' timed out after 0.05 seconds.", or "gave no output for 0.5 seconds." when the
-/// result says that it was inactive.
+/// "Command 'sleep 60' timed out after 0.05 seconds.", or "gave no output for 0.5 seconds." when
+/// the result says that it was inactive.
 class SUBPROC_API timeout_expired : public subprocess_error {
 public:
   timeout_expired(completed_process result, double seconds);

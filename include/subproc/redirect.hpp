@@ -72,8 +72,8 @@ struct file {
   friend bool operator==(const file&, const file&) = default;
 };
 
-/// A pipe that is captured and whose bytes are passed on as well, by communicate and the run family:
-/// `tee()` to the caller's own stream of that name, `tee(fd(n))`, `tee(file(path, mode))`.
+/// A pipe that is captured and whose bytes are passed on as well, by communicate and the run
+/// family: `tee()` to the caller's own stream of that name, `tee(fd(n))`, `tee(file(path, mode))`.
 ///
 /// All bytes are passed on, also those that a limit drops. A sink that is full holds back this
 /// stream alone, never the loop; one that fails or that nobody reads ends the passing on, not the
