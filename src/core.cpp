@@ -262,6 +262,28 @@ std::size_t read_some(const core_ptr& core, stream_id stream, void* data, std::s
   return core->io(stream, data, size, ec);
 }
 
+void async_read_text(const core_ptr& core, stream_id stream, text_request wanted,
+                     asio::cancellation_slot slot, text_handler handler) {
+  if (core) {
+    core->async_text(stream, std::move(wanted), slot, std::move(handler));
+  } else {
+    handler.complete(asio::error::bad_descriptor, {});
+  }
+}
+
+line_piece read_text(const core_ptr& core, stream_id stream, const text_request& wanted,
+                     error_code& ec) {
+  if (!core) {
+    ec = asio::error::bad_descriptor;
+    return {};
+  }
+  return core->text(stream, wanted, ec);
+}
+
+std::string_view buffered(const core_ptr& core, stream_id stream) noexcept {
+  return core ? core->buffered(stream) : std::string_view();
+}
+
 std::size_t write_some(const core_ptr& core, const void* data, std::size_t size, error_code& ec) {
   return read_some(core, stream_id::in, const_cast<void*>(data), size, ec);
 }

@@ -13,13 +13,12 @@
 namespace subproc::detail {
 namespace {
 
-constexpr std::size_t small_read = 64 * 1024;
 constexpr std::size_t large_read = 1024 * 1024;
 constexpr std::size_t large_capture = 512 * 1024;
-constexpr std::size_t turn = 1024 * 1024; ///< bytes of one stream before others get their turn
 constexpr std::size_t sweep_most = 64 * 1024 * 1024;
 
-// One a thread, not one a pipe: ten thousand live children must not cost ten thousand buffers.
+} // namespace
+
 std::span<char> scratch(std::size_t size) {
   thread_local std::unique_ptr<char[]> buffer;
   thread_local std::size_t capacity = 0;
@@ -29,8 +28,6 @@ std::span<char> scratch(std::size_t size) {
   }
   return {buffer.get(), size};
 }
-
-} // namespace
 
 void process_core::watch_pipe(stream_id stream) {
   pipe_end& pipe = end(stream);
@@ -52,12 +49,16 @@ void process_core::pipe_woken(stream_id stream, std::uint64_t generation, error_
     return;
   }
   pipe.waiting.armed = false;
-  if (pipe.user.handler) {
+  if (pipe.user.pending()) {
     if (ec) {
       end_user_io(pipe, ec); // the loop cannot watch it
     } else {
       try_user_io(stream);
     }
+    return;
+  }
+  if (pipe.lines) {
+    lines_woken(pipe.lines, ec);
     return;
   }
   if (!communicate_handler_) {
@@ -85,6 +86,7 @@ void process_core::close_end(pipe_end& pipe) noexcept {
   end_user_io(pipe, asio::error::operation_aborted);
   pipe.waiting.ready.reset();
   pipe.handle.reset();
+  pipe.ahead.clear();
 }
 
 void process_core::close_all_pipes() noexcept {
@@ -127,7 +129,7 @@ void process_core::close_stream(stream_id stream) noexcept {
 void process_core::cancel_stream(stream_id stream) noexcept {
   const lock held(mutex_);
   pipe_end& pipe = end(stream);
-  if (pipe.user.handler) {
+  if (pipe.busy()) {
     cancel_watch(pipe.waiting);
     end_user_io(pipe, asio::error::operation_aborted);
   }
@@ -138,7 +140,7 @@ bool process_core::user_may_use(stream_id stream, error_code& ec) noexcept {
   ec = {};
   if (!pipe.handle) {
     ec = asio::error::bad_descriptor;
-  } else if (pipe.user.handler || communicating()) {
+  } else if (pipe.busy() || communicating()) {
     ec = make_error_code(errc::operation_pending);
   }
   return !ec;
@@ -155,23 +157,29 @@ void process_core::async_io(stream_id stream, void* data, std::size_t size,
   pipe_end& pipe = end(stream);
   const std::uint64_t id = ++last_id_;
   pipe.user = {data, size, std::move(handler), id};
-  on_cancel(slot, [stream, id](process_core& self) {
-    const lock again(self.mutex_);
-    pipe_end& same = self.end(stream);
-    if (same.user.handler && same.user.id == id) {
-      self.cancel_watch(same.waiting);
-      self.end_user_io(same, asio::error::operation_aborted);
-    }
-  });
+  on_cancel(slot, [stream, id](process_core& self) { self.cancel_user_io(stream, id); });
   try_user_io(stream);
+}
+
+void process_core::cancel_user_io(stream_id stream, std::uint64_t id) {
+  const lock held(mutex_);
+  pipe_end& pipe = end(stream);
+  if (pipe.user.pending() && pipe.user.id == id) {
+    cancel_watch(pipe.waiting);
+    end_user_io(pipe, asio::error::operation_aborted);
+  }
 }
 
 void process_core::try_user_io(stream_id stream) {
   pipe_end& pipe = end(stream);
+  if (pipe.user.on_text) {
+    try_text(stream);
+    return;
+  }
   error_code ec;
   const std::size_t n = stream == stream_id::in
                             ? write_some(pipe.handle.get(), pipe.user.data, pipe.user.size, ec)
-                            : read_some(pipe.handle.get(), pipe.user.data, pipe.user.size, ec);
+                            : read_pipe(pipe, pipe.user.data, pipe.user.size, ec);
   if (ec == asio::error::would_block) {
     watch_pipe(stream);
   } else {
@@ -183,6 +191,32 @@ void process_core::end_user_io(pipe_end& pipe, error_code ec) {
   if (pipe.user.handler) {
     std::exchange(pipe.user.handler, {}).complete(ec, 0);
   }
+  if (pipe.user.on_text) {
+    std::exchange(pipe.user.on_text, {}).complete(ec, {});
+  }
+  if (pipe.lines) {
+    finish_lines(pipe.lines, ec);
+  }
+}
+
+// What was read ahead comes first.
+std::size_t process_core::read_pipe(pipe_end& pipe, void* data, std::size_t size,
+                                    error_code& ec) noexcept {
+  if (pipe.ahead.empty()) {
+    return read_some(pipe.handle.get(), data, size, ec);
+  }
+  ec = {};
+  return pipe.ahead.take(data, size);
+}
+
+void process_core::hand_over_read_ahead() {
+  for (const stream_id stream : {stream_id::out, stream_id::err}) {
+    read_ahead& ahead = end(stream).ahead;
+    if (!ahead.empty() && end(stream).handle) {
+      communicate_->received(stream, ahead.view());
+      ahead.clear();
+    }
+  }
 }
 
 std::size_t process_core::io(stream_id stream, void* data, std::size_t size, error_code& ec) {
@@ -193,7 +227,7 @@ std::size_t process_core::io(stream_id stream, void* data, std::size_t size, err
     }
     const native_handle_type handle = end(stream).handle.get();
     const std::size_t n = stream == stream_id::in ? write_some(handle, data, size, ec)
-                                                  : read_some(handle, data, size, ec);
+                                                  : read_pipe(end(stream), data, size, ec);
     if (ec != asio::error::would_block) {
       return n;
     }
@@ -207,9 +241,8 @@ error_code process_core::begin_communicate(std::string input, steady_clock::time
   if (!child_) {
     return make_error_code(errc::no_child);
   }
-  if (communicating() || std::any_of(pipes_.begin(), pipes_.end(), [](const pipe_end& pipe) {
-        return static_cast<bool>(pipe.user.handler);
-      })) {
+  if (communicating() ||
+      std::any_of(pipes_.begin(), pipes_.end(), [](const pipe_end& pipe) { return pipe.busy(); })) {
     return make_error_code(errc::operation_pending);
   }
   if (!communicate_) {
@@ -243,7 +276,11 @@ error_code process_core::begin_communicate(std::string input, steady_clock::time
     }
   }
   tell_time();
-  return communicate_->begin(std::move(input), deadline, last);
+  if (const error_code ec = communicate_->begin(std::move(input), deadline, last)) {
+    return ec;
+  }
+  hand_over_read_ahead();
+  return {};
 }
 
 // A look at the clock with each read is for those who ask.

@@ -273,6 +273,8 @@ void process_core::abandon_loop() noexcept {
   std::optional<stop_operation> stop;
   spawn_handler spawn;
   std::array<io_handler, 3> io;
+  std::array<text_handler, 3> texts;
+  std::array<lines_handler, 3> lines;
   asio::any_io_executor executor;
   {
     const lock held(mutex_);
@@ -285,6 +287,10 @@ void process_core::abandon_loop() noexcept {
     spawn = std::move(spawn_handler_);
     for (std::size_t i = 0; i < pipes_.size(); ++i) {
       io[i] = std::move(pipes_[i].user.handler);
+      texts[i] = std::move(pipes_[i].user.on_text);
+      if (pipes_[i].lines) {
+        lines[i] = std::move(pipes_[i].lines->waiting);
+      }
       ++pipes_[i].waiting.generation;
       pipes_[i].waiting.armed = false;
       pipes_[i].waiting.ready.reset();

@@ -4,6 +4,7 @@
 #include "communicate_machine.hpp"
 #include "platform.hpp"
 #include "process_service.hpp"
+#include "read_ahead.hpp"
 #include "reaper.hpp"
 #include "stop_machine.hpp"
 
@@ -23,6 +24,34 @@ namespace subproc::detail {
 /// The last step of every stop: SIGKILL, and how long its effect is waited for. A process in an
 /// uninterruptible sleep dies later; the reaper thread sees to it.
 inline stop_step kill_step() { return {kill_signal, std::chrono::seconds(5)}; }
+
+/// Room for one read. One a thread, not one a pipe: ten thousand live children must not cost ten
+/// thousand buffers.
+std::span<char> scratch(std::size_t size);
+
+inline constexpr std::size_t small_read = 64 * 1024;
+inline constexpr std::size_t turn = 1024 * 1024; ///< bytes of one stream before others are served
+
+/// An operation that reads one or both outputs by lines, to their ends. Its core is null when there
+/// is no child; else all is behind the core's mutex.
+class line_source : public std::enable_shared_from_this<line_source> {
+public:
+  struct part {
+    bool open = false;  ///< there may be more to hand out
+    bool ended = false; ///< there is no more to read
+  };
+
+  part& of(stream_id stream) noexcept { return parts_[stream == stream_id::err]; }
+
+  core_ptr core;
+  text_request wanted;
+  std::string line;      ///< lent to who has taken it
+  lines_handler waiting; ///< for a line
+  std::optional<error_code> end;
+
+private:
+  std::array<part, 2> parts_;
+};
 
 /// The compiled body of a process: the child, its pipe ends, and the operations under way.
 /// Everything is behind one mutex, so that operations may start on any thread and the
@@ -70,6 +99,11 @@ public:
   bool is_communicating();
   void async_io(stream_id stream, void* data, std::size_t size, asio::cancellation_slot slot,
                 io_handler handler);
+  void async_text(stream_id stream, text_request wanted, asio::cancellation_slot slot,
+                  text_handler handler);
+  void open_lines(const line_source_ptr& lines, stream_id first, stream_id last,
+                  asio::cancellation_slot slot);
+  void wait_for_lines(const line_source_ptr& lines, lines_handler handler);
 
   exit_status wait(steady_clock::time_point until, const std::optional<duration>& limit);
   /// Nothing when the child still runs then.
@@ -80,6 +114,10 @@ public:
   /// Returns what went wrong.
   error_code run(steady_clock::time_point deadline);
   std::size_t io(stream_id stream, void* data, std::size_t size, error_code& ec);
+  line_piece text(stream_id stream, const text_request& wanted, error_code& ec);
+  std::optional<taken_line> take_line(const line_source_ptr& lines);
+  std::optional<error_code> end_of_lines(const line_source& lines) noexcept;
+  void end_lines(const line_source_ptr& lines) noexcept;
 
   std::optional<exit_status> poll() noexcept;
   error_code send_signal(int number) noexcept;
@@ -102,6 +140,7 @@ public:
   unique_handle release_stream(stream_id stream) noexcept;
   void close_stream(stream_id stream) noexcept;
   void cancel_stream(stream_id stream) noexcept;
+  std::string_view buffered(stream_id stream) noexcept;
 
   service_link link; ///< the service's own
 
@@ -148,13 +187,21 @@ private:
     std::size_t size = 0;
     io_handler handler;
     std::uint64_t id = 0;
+    text_request wanted{};
+    text_handler on_text{}; ///< then it is a text that is wanted
+
+    bool pending() const noexcept { return handler || on_text; }
   };
 
   struct pipe_end {
     unique_handle handle;
     watch waiting;
     user_io user;
+    read_ahead ahead;
+    line_source_ptr lines; ///< whose the stream is now
     bool grown = false;
+
+    bool busy() const noexcept { return user.pending() || lines; }
   };
 
   /// Where an output is passed on to as well.
@@ -217,6 +264,16 @@ private:
   bool user_may_use(stream_id stream, error_code& ec) noexcept;
   void try_user_io(stream_id stream);
   void end_user_io(pipe_end& pipe, error_code ec);
+  void cancel_user_io(stream_id stream, std::uint64_t id);
+  std::size_t read_pipe(pipe_end& pipe, void* data, std::size_t size, error_code& ec) noexcept;
+  void hand_over_read_ahead();
+
+  // Lines
+  std::optional<found_text> look_for(pipe_end& pipe, const text_request& wanted, bool& ended);
+  void try_text(stream_id stream);
+  bool advance(const line_source_ptr& lines);
+  void lines_woken(line_source_ptr lines, error_code ec);
+  void finish_lines(line_source_ptr lines, error_code ec) noexcept;
 
   // Communicate
   error_code begin_communicate(std::string input, steady_clock::time_point deadline, bool last);

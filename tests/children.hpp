@@ -44,6 +44,15 @@ inline std::string pattern(std::size_t size) {
   return text;
 }
 
+/// What `seq 1 N` writes.
+inline std::string numbers(int last) {
+  std::string text;
+  for (int i = 1; i <= last; ++i) {
+    text += std::to_string(i) + '\n';
+  }
+  return text;
+}
+
 /// Blocks until a descriptor can be read: a pidfd, until its process has ended. The limit is one
 /// that only what never comes would need.
 inline bool readable(int descriptor, std::chrono::seconds limit = std::chrono::seconds(30)) {

@@ -4,11 +4,25 @@
 #include <subproc/detail/core.hpp>
 
 #include <cstddef>
+#include <string>
+#include <string_view>
 #include <utility>
 
 namespace subproc {
 
 namespace detail {
+
+/// The body behind a public object, for operations that are functions of their own.
+struct access {
+  template <class Object>
+  static const core_ptr& core(const Object& object) noexcept {
+    return object.core_;
+  }
+  template <class Pipe>
+  static stream_id stream(const Pipe& pipe) noexcept {
+    return pipe.stream_;
+  }
+};
 
 /// What both kinds of pipe end have.
 template <class Executor>
@@ -29,16 +43,19 @@ public:
   native_handle_type native_handle() const noexcept { return detail::handle(core_, stream_); }
 
   /// Gives the descriptor away. Pending operations end with asio::error::operation_aborted. While
-  /// communicate runs, this and close() have no effect.
+  /// communicate runs, this and close() have no effect. What was read ahead is not in the
+  /// descriptor any more: `buffered()` lends it, before and after.
   unique_handle release() noexcept { return detail::release_stream(core_, stream_); }
 
-  /// Closes this end. Pending operations end with asio::error::operation_aborted.
+  /// Closes this end and drops what was read ahead. Pending operations end with asio::error::operation_aborted.
   void close() noexcept { detail::close(core_, stream_); }
 
   /// Ends pending operations of this pipe with asio::error::operation_aborted.
   void cancel() noexcept { detail::cancel(core_, stream_); }
 
 protected:
+  friend access;
+
   template <class Buffer, class BufferSequence>
   static Buffer first_buffer(const BufferSequence& buffers) {
     const auto end = asio::buffer_sequence_end(buffers);
@@ -59,7 +76,12 @@ protected:
 } // namespace detail
 
 /// The caller's end of a child's stdout or stderr: an AsyncReadStream and SyncReadStream of Asio,
-/// so that `asio::async_read`, `async_read_until` and the like work on it.
+/// so that `asio::async_read` and the like work on it, and a reader of lines.
+///
+/// Reading by lines reads ahead: up to 64 KiB more than the limit of a line, and no further, so that
+/// a child whose output nobody takes is held back by its pipe. What was read ahead is served first
+/// to every other way of reading, communicate too; poll(2) does not see it, `buffered()` does. An
+/// error, a cancellation and a time-out take nothing.
 ///
 /// End-of-file is asio::error::eof. One read at a time; a second one, or one while communicate
 /// runs, ends with errc::operation_pending.
@@ -120,6 +142,148 @@ public:
       throw std::system_error(ec, "read_some");
     }
     return n;
+  }
+
+  /// What was read ahead, lent until the next operation on this pipe.
+  std::string_view buffered() const noexcept {
+    return detail::buffered(this->core_, this->stream_);
+  }
+
+  /// Reads a line and gives it without its end, which is `\n` or `\r\n`.
+  /**
+   * Bytes are bytes: NUL, invalid UTF-8 and a lone `\r` are part of the line. The last line need
+   * not have an end; after it comes asio::error::eof. The handler is called exactly once: when
+   * there is a line, at the end of the file, after an error, a cancellation or the destruction of
+   * the process object.
+   * @par Completion signature @code void(error_code ec, std::string line) @endcode
+   * @par Errors asio::error::not_found: the line is longer than the limit (64 KiB). It stays
+   * buffered: a larger limit, async_read_line_piece or async_read_some go on with it.
+   * asio::error::eof, errc::operation_pending, asio::error::bad_descriptor (not piped or closed),
+   * any error of read(2).
+   * @par Per-operation cancellation terminal, partial, total: no byte is lost, the child is not
+   * touched.
+   * @par Executor the handler's, else the process's; never called from inside this function.
+   * @par Object lifetime the process object may be moved; destroying it ends the operation.
+   */
+  template <asio::completion_token_for<void(error_code, std::string)> ReadToken =
+                asio::default_completion_token_t<Executor>>
+  auto async_read_line(ReadToken&& token = asio::default_completion_token_t<Executor>()) {
+    return async_read_line(default_line_limit, std::forward<ReadToken>(token));
+  }
+
+  /// The same with the most bytes that a line may have, its end not counted.
+  template <asio::completion_token_for<void(error_code, std::string)> ReadToken =
+                asio::default_completion_token_t<Executor>>
+  auto async_read_line(std::size_t limit,
+                       ReadToken&& token = asio::default_completion_token_t<Executor>()) {
+    return initiate_string({detail::text_kind::line, limit}, std::forward<ReadToken>(token));
+  }
+
+  /// Reads a line, or the next part of one that is longer than the limit: `goes_on` tells which.
+  /**
+   * A part is as long as the limit, but for the last, and never empty. Put together the parts are
+   * the line. Otherwise as async_read_line, without asio::error::not_found.
+   * @param limit bytes, not 0 (std::errc::invalid_argument).
+   * @par Completion signature @code void(error_code ec, line_piece piece) @endcode
+   */
+  template <asio::completion_token_for<void(error_code, line_piece)> ReadToken =
+                asio::default_completion_token_t<Executor>>
+  auto async_read_line_piece(std::size_t limit,
+                             ReadToken&& token = asio::default_completion_token_t<Executor>()) {
+    return asio::async_initiate<ReadToken, void(error_code, line_piece)>(
+        detail::initiation(this->executor_,
+                           [core = this->core_, stream = this->stream_,
+                            limit](auto&& handler, asio::cancellation_slot slot, const auto& ex) {
+                             detail::async_read_text(
+                                 core, stream, {detail::text_kind::piece, limit}, slot,
+                                 {std::forward<decltype(handler)>(handler), ex});
+                           }),
+        token);
+  }
+
+  /// Reads up to a delimiter and gives all with it.
+  /**
+   * As async_read_line, but for the end of the file: asio::error::eof comes with a copy of what is
+   * left, which stays buffered.
+   * @param delimiter not empty (std::errc::invalid_argument).
+   * @par Completion signature @code void(error_code ec, std::string text) @endcode
+   */
+  template <asio::completion_token_for<void(error_code, std::string)> ReadToken =
+                asio::default_completion_token_t<Executor>>
+  auto async_read_until(std::string delimiter,
+                        ReadToken&& token = asio::default_completion_token_t<Executor>()) {
+    return async_read_until(std::move(delimiter), default_line_limit,
+                            std::forward<ReadToken>(token));
+  }
+
+  /// The same with the most bytes that may come before the delimiter.
+  template <asio::completion_token_for<void(error_code, std::string)> ReadToken =
+                asio::default_completion_token_t<Executor>>
+  auto async_read_until(std::string delimiter, std::size_t limit,
+                        ReadToken&& token = asio::default_completion_token_t<Executor>()) {
+    return initiate_string({detail::text_kind::until, limit, std::move(delimiter)},
+                           std::forward<ReadToken>(token));
+  }
+
+  /// The same, blocking this thread and never running the loop. Those without an error_code throw
+  /// std::system_error, at the end of the file too.
+  std::string read_line(std::size_t limit, error_code& ec) {
+    return read_text({detail::text_kind::line, limit}, ec).text;
+  }
+  std::string read_line(error_code& ec) { return read_line(default_line_limit, ec); }
+  std::string read_line(std::size_t limit = default_line_limit) {
+    return checked("read_line", [&](error_code& ec) { return read_line(limit, ec); });
+  }
+
+  line_piece read_line_piece(std::size_t limit, error_code& ec) {
+    return read_text({detail::text_kind::piece, limit}, ec);
+  }
+  line_piece read_line_piece(std::size_t limit) {
+    return checked("read_line_piece", [&](error_code& ec) { return read_line_piece(limit, ec); });
+  }
+
+  std::string read_until(std::string delimiter, std::size_t limit, error_code& ec) {
+    return read_text({detail::text_kind::until, limit, std::move(delimiter)}, ec).text;
+  }
+  std::string read_until(std::string delimiter, error_code& ec) {
+    return read_until(std::move(delimiter), default_line_limit, ec);
+  }
+  std::string read_until(std::string delimiter, std::size_t limit = default_line_limit) {
+    return checked("read_until",
+                   [&](error_code& ec) { return read_until(std::move(delimiter), limit, ec); });
+  }
+
+private:
+  line_piece read_text(const detail::text_request& wanted, error_code& ec) {
+    return detail::read_text(this->core_, this->stream_, wanted, ec);
+  }
+
+  template <class Read>
+  static auto checked(const char* what, Read read) {
+    error_code ec;
+    auto result = read(ec);
+    if (ec) {
+      throw std::system_error(ec, what);
+    }
+    return result;
+  }
+
+  template <class ReadToken>
+  auto initiate_string(detail::text_request wanted, ReadToken&& token) {
+    return asio::async_initiate<ReadToken, void(error_code, std::string)>(
+        detail::initiation(this->executor_,
+                           [core = this->core_,
+                            stream = this->stream_](auto&& handler, asio::cancellation_slot slot,
+                                                    const auto& ex, detail::text_request what) {
+                             detail::adapted_handler adapted{
+                                 std::forward<decltype(handler)>(handler),
+                                 [](auto&& h, error_code ec, line_piece piece) {
+                                   std::forward<decltype(h)>(h)(ec, std::move(piece.text));
+                                 }};
+                             detail::async_read_text(core, stream, std::move(what), slot,
+                                                     {std::move(adapted), ex});
+                           }),
+        token, std::move(wanted));
   }
 };
 

@@ -320,6 +320,8 @@ public:
   basic_process() : basic_process(executor_type(), detail::core_ptr()) {}
 
 private:
+  friend detail::access;
+
   detail::core_ptr take() noexcept {
     in_ = {executor_, nullptr, detail::stream_id::in};
     out_ = {executor_, nullptr, detail::stream_id::out};

@@ -9,6 +9,8 @@
 #include <subproc/error.hpp>
 #include <subproc/exit_status.hpp>
 #include <subproc/launcher.hpp>
+#include <subproc/line_piece.hpp>
+#include <subproc/lines.hpp>
 #include <subproc/newlines.hpp>
 #include <subproc/pipe.hpp>
 #include <subproc/pool.hpp>

@@ -5,6 +5,7 @@
 #include <subproc/detail/export.hpp>
 #include <subproc/error.hpp>
 #include <subproc/launcher.hpp>
+#include <subproc/line_piece.hpp>
 #include <subproc/result.hpp>
 
 #include <cstddef>
@@ -35,6 +36,28 @@ using wait_handler = any_handler<void(error_code, exit_status)>;
 using communicate_handler = any_handler<void(error_code, communicate_result)>;
 using stop_handler = any_handler<void(error_code, stop_result)>;
 using io_handler = any_handler<void(error_code, std::size_t)>;
+using text_handler = any_handler<void(error_code, line_piece)>;
+using lines_handler = any_handler<void()>;
+
+enum class text_kind : unsigned char { line, piece, until };
+
+/// What is to be read: a line, a line in pieces of the limit, all up to a delimiter.
+struct text_request {
+  text_kind kind = text_kind::line;
+  std::size_t limit = default_line_limit;
+  std::string delimiter = "\n";
+};
+
+/// The state of an operation that reads whole streams by lines; see src/process_lines.cpp.
+class line_source;
+using line_source_ptr = std::shared_ptr<line_source>;
+
+/// A line that was taken; the text lives until the next one is.
+struct taken_line {
+  stream_id stream;
+  std::string_view text;
+  bool goes_on;
+};
 
 SUBPROC_API core_ptr start(const asio::any_io_executor& executor, command&& cmd);
 SUBPROC_API void async_start(const asio::any_io_executor& executor, command&& cmd,
@@ -87,6 +110,40 @@ SUBPROC_API std::size_t read_some(const core_ptr& core, stream_id stream, void* 
 SUBPROC_API std::size_t write_some(const core_ptr& core, const void* data, std::size_t size,
                                    error_code& ec);
 
+SUBPROC_API void async_read_text(const core_ptr& core, stream_id stream, text_request wanted,
+                                 asio::cancellation_slot slot, text_handler handler);
+SUBPROC_API line_piece read_text(const core_ptr& core, stream_id stream, const text_request& wanted,
+                                 error_code& ec);
+SUBPROC_API std::string_view buffered(const core_ptr& core, stream_id stream) noexcept;
+
+/// Takes those of the streams `first` to `last` that are piped for one operation, until the result
+/// goes. What is wrong is told by end_of_lines().
+SUBPROC_API line_source_ptr open_lines(const core_ptr& core, stream_id first, stream_id last,
+                                       text_request wanted, asio::cancellation_slot slot);
+/// Completes when there is a line to be taken, or the operation is over.
+SUBPROC_API void wait_for_lines(const line_source_ptr& lines, lines_handler handler);
+/// Takes a line that is there.
+SUBPROC_API std::optional<taken_line> take_line(const line_source_ptr& lines);
+/// Whether the operation is over, and with what.
+SUBPROC_API std::optional<error_code> end_of_lines(const line_source_ptr& lines) noexcept;
+SUBPROC_API void close_lines(const line_source_ptr& lines) noexcept;
+
+/// A handler in the place of another: the function gets that one and the arguments. All associators
+/// are the handler's.
+template <class Handler, class Function>
+struct adapted_handler {
+  Handler handler;
+  Function function;
+
+  template <class... Args>
+  void operator()(Args&&... args) {
+    function(std::move(handler), std::forward<Args>(args)...);
+  }
+};
+
+template <class Handler, class Function>
+adapted_handler(Handler&&, Function) -> adapted_handler<std::decay_t<Handler>, Function>;
+
 /// The initiation of an operation: what Asio needs to know of it is its executor.
 template <class Executor, class Start>
 class initiation {
@@ -113,3 +170,15 @@ template <class Executor, class Start>
 initiation(const Executor&, Start) -> initiation<Executor, Start>;
 
 } // namespace subproc::detail
+
+template <template <class, class> class Associator, class Handler, class Function, class Default>
+struct asio::associator<Associator, subproc::detail::adapted_handler<Handler, Function>, Default>
+    : Associator<Handler, Default> {
+  static auto get(const subproc::detail::adapted_handler<Handler, Function>& adapted) noexcept {
+    return Associator<Handler, Default>::get(adapted.handler);
+  }
+  static auto get(const subproc::detail::adapted_handler<Handler, Function>& adapted,
+                  const Default& fallback) noexcept {
+    return Associator<Handler, Default>::get(adapted.handler, fallback);
+  }
+};

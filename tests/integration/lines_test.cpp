@@ -1,0 +1,1039 @@
+#include <subproc/lines.hpp>
+
+#include "children.hpp"
+
+#include <asio/awaitable.hpp>
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/bind_executor.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+#include <asio/read.hpp>
+#include <asio/strand.hpp>
+#include <asio/use_awaitable.hpp>
+#include <asio/use_future.hpp>
+#include <asio/write.hpp>
+#include <doctest/doctest.h>
+
+#include <array>
+#include <atomic>
+#include <fstream>
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+using namespace subproc;
+using namespace subproc::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::size_t one_read = 64 * 1024;
+constexpr std::size_t no_limit = static_cast<std::size_t>(-1);
+
+struct text_result {
+  int calls = 0;
+  error_code ec;
+  std::string text;
+
+  auto handler() {
+    return [this](error_code e, std::string t) {
+      ++calls;
+      ec = e;
+      text = std::move(t);
+    };
+  }
+};
+
+struct lines_result {
+  int calls = 0;
+  error_code ec;
+  std::string thrown;
+  std::size_t lines = 0;
+
+  auto handler() {
+    return [this](std::exception_ptr error, std::size_t n) {
+      ++calls;
+      lines = n;
+      try {
+        if (error) {
+          std::rethrow_exception(error);
+        }
+      } catch (const std::system_error& e) {
+        ec = e.code();
+      } catch (const std::runtime_error& e) {
+        thrown = e.what();
+      }
+    };
+  }
+};
+
+void run(asio::io_context& context) {
+  context.restart();
+  context.run();
+}
+
+// Handles what is ready, and waits for nothing.
+void poll(asio::io_context& context) {
+  context.restart();
+  context.poll();
+}
+
+command prints(const char* format) { return command("printf", format).out(piped); }
+
+// A child that writes what it is told to: a test decides which bytes arrive together.
+struct echo {
+  explicit echo(asio::io_context& context) : child(context, command("cat").in(piped).out(piped)) {}
+
+  void say(std::string_view bytes) {
+    asio::write(child.in(), asio::buffer(bytes));
+    REQUIRE(readable(child.out().native_handle()));
+  }
+
+  process child;
+};
+
+// The way of reading one text that a case is run with.
+struct reader {
+  asio::io_context& context;
+  bool blocking;
+
+  text_result line(readable_pipe& pipe, std::size_t limit = default_line_limit) const {
+    text_result got;
+    if (blocking) {
+      got.text = pipe.read_line(limit, got.ec);
+    } else {
+      pipe.async_read_line(limit, got.handler());
+      CHECK(got.calls == 0);
+      run(context);
+      CHECK(got.calls == 1);
+    }
+    return got;
+  }
+
+  text_result until(readable_pipe& pipe, const std::string& delimiter,
+                    std::size_t limit = default_line_limit) const {
+    text_result got;
+    if (blocking) {
+      got.text = pipe.read_until(delimiter, limit, got.ec);
+    } else {
+      pipe.async_read_until(delimiter, limit, got.handler());
+      run(context);
+    }
+    return got;
+  }
+
+  line_piece piece(readable_pipe& pipe, std::size_t limit, error_code& ec) const {
+    if (blocking) {
+      return pipe.read_line_piece(limit, ec);
+    }
+    line_piece piece;
+    pipe.async_read_line_piece(limit, [&](error_code e, line_piece p) {
+      ec = e;
+      piece = std::move(p);
+    });
+    run(context);
+    return piece;
+  }
+};
+
+std::uint64_t written_by(int pid) {
+  std::ifstream io("/proc/" + std::to_string(pid) + "/io");
+  std::string key;
+  std::uint64_t value = 0;
+  while (io >> key >> value && key != "wchar:") {
+  }
+  return value;
+}
+
+bool has_bytes(int descriptor) {
+  pollfd entry{descriptor, POLLIN, 0};
+  return ::poll(&entry, 1, 0) == 1;
+}
+
+} // namespace
+
+TEST_SUITE("lines") {
+
+  TEST_CASE("lines: one after the other, the last without an end, then end of file [K46] [T43]") {
+    const leak_check leaks;
+    asio::io_context context;
+    for (const bool blocking : {false, true}) {
+      const reader read{context, blocking};
+      process child(context, prints("1\\r\\n2\\r3\\n\\n\\r\\n4"));
+      for (const char* expected : {"1", "2\r3", "", "", "4"}) {
+        const text_result got = read.line(child.out());
+        CHECK(got.ec == error_code());
+        CHECK(got.text == expected);
+      }
+      for (int again = 0; again < 2; ++again) {
+        const text_result got = read.line(child.out());
+        CHECK(got.ec == asio::error::eof);
+        CHECK(got.text.empty());
+      }
+      CHECK(child.wait().success());
+    }
+  }
+
+  TEST_CASE("lines: the blocking form throws, at the end of the file too") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, prints("a\\nlonger\\nb;rest"));
+    CHECK(child.out().read_line() == "a");
+    CHECK_THROWS_AS(child.out().read_line(3), std::system_error);
+    CHECK(child.out().read_line_piece(4).goes_on);
+    CHECK(child.out().read_line() == "er");
+    CHECK(child.out().read_until(";") == "b;");
+    CHECK_THROWS_AS(child.out().read_until(";"), std::system_error);
+    CHECK(child.out().read_line() == "rest");
+    CHECK_THROWS_AS(child.out().read_line(), std::system_error);
+  }
+
+  TEST_CASE("lines: bytes are bytes, NUL and invalid UTF-8 too [T43]") {
+    const leak_check leaks;
+    asio::io_context context;
+    std::string all;
+    for (int byte = 0; byte < 256; ++byte) {
+      all += static_cast<char>(byte);
+    }
+    const std::string invalid("\xff\xfe\0\xc3\x28\xed\xa0\x80\0", 9);
+    echo sent(context);
+    sent.say(all + "\n" + invalid + "\n");
+    sent.child.in().close();
+    const reader read{context, false};
+    CHECK(read.line(sent.child.out()).text == all.substr(0, 10));
+    CHECK(read.line(sent.child.out()).text == all.substr(11));
+    CHECK(read.line(sent.child.out()).text == invalid);
+    CHECK(read.line(sent.child.out()).ec == asio::error::eof);
+  }
+
+  TEST_CASE("lines: an end that comes in two parts is one end [T43]") {
+    const leak_check leaks;
+    asio::io_context context;
+    echo sent(context);
+    readable_pipe& out = sent.child.out();
+    text_result got;
+    out.async_read_line(got.handler());
+    sent.say("ab\r");
+    while (out.buffered() != "ab\r") {
+      context.restart();
+      context.run_one();
+    }
+    CHECK(got.calls == 0);
+    sent.say("\ncd\r");
+    run(context);
+    CHECK(got.text == "ab");
+
+    // The limit waits for what the return turns out to be.
+    out.async_read_line(2, got.handler());
+    poll(context);
+    CHECK(got.calls == 1);
+    sent.say("e\n");
+    run(context);
+    CHECK(got.ec == asio::error::not_found);
+    CHECK(out.read_line(4) == "cd\re");
+  }
+
+  TEST_CASE("lines: a line over the limit is an error that loses nothing and stalls nothing") {
+    const leak_check leaks;
+    asio::io_context context;
+    for (const bool blocking : {false, true}) {
+      const reader read{context, blocking};
+      process child(context, prints("12345\\n123456\\r\\nlast."));
+      readable_pipe& out = child.out();
+      CHECK(read.line(out, 5).text == "12345");
+      for (int again = 0; again < 2; ++again) {
+        const text_result got = read.line(out, 5);
+        CHECK(got.ec == asio::error::not_found);
+        CHECK(got.text.empty());
+      }
+      CHECK(out.buffered().substr(0, 8) == "123456\r\n");
+      CHECK(read.line(out, 6).text == "123456");
+      CHECK(read.line(out, 4).ec == asio::error::not_found);
+      std::array<char, 3> some;
+      CHECK(out.read_some(asio::buffer(some)) == 3);
+      CHECK(std::string(some.data(), 3) == "las");
+      CHECK(read.line(out, 4).text == "t.");
+      CHECK(read.line(out, 4).ec == asio::error::eof);
+      CHECK(child.wait().success());
+    }
+  }
+
+  TEST_CASE("lines: in pieces a line is whole once they are put together") {
+    const leak_check leaks;
+    asio::io_context context;
+    for (const bool blocking : {false, true}) {
+      const reader read{context, blocking};
+      process child(context, prints("12345\\r\\n123456\\n\\n1234567"));
+      std::string got;
+      error_code ec;
+      for (;;) {
+        const line_piece piece = read.piece(child.out(), 5, ec);
+        if (ec) {
+          break;
+        }
+        got += piece.text + (piece.goes_on ? "+" : "|");
+      }
+      CHECK(ec == asio::error::eof);
+      CHECK(got == "12345|12345+6||12345+67|");
+      read.piece(child.out(), 0, ec);
+      CHECK(ec == std::errc::invalid_argument);
+    }
+  }
+
+  TEST_CASE("lines: 64 MiB without an end pass in bounded memory, whole only when asked [T43]") {
+    const leak_check leaks;
+    const watchdog limit; // searched anew with each part it would take far longer
+    asio::io_context context;
+    constexpr std::size_t size = 64 << 20;
+    process child(context, command("head", "-c", std::to_string(size), "/dev/zero").out(piped));
+    readable_pipe& out = child.out();
+    std::size_t most = 0;
+    std::size_t total = 0;
+
+    for (int again = 0; again < 3; ++again) { // it does not even read
+      CHECK(reader{context, false}.line(out).ec == asio::error::not_found);
+      CHECK(out.buffered().size() <= default_line_limit + 1 + one_read);
+    }
+    error_code ec;
+    for (bool blocking = false; total < size / 2; blocking = !blocking) {
+      const line_piece piece = reader{context, blocking}.piece(out, default_line_limit, ec);
+      REQUIRE(ec == error_code());
+      REQUIRE(piece.goes_on);
+      REQUIRE(piece.text.size() == default_line_limit);
+      total += piece.text.size();
+      most = std::max(most, out.buffered().size());
+    }
+    CHECK(most <= default_line_limit + 1 + one_read);
+    const text_result whole = reader{context, false}.line(out, no_limit);
+    CHECK(whole.ec == error_code());
+    CHECK(whole.text.size() == size - total);
+    CHECK(whole.text.find_first_not_of('\0') == std::string::npos);
+    CHECK(reader{context, true}.line(out).ec == asio::error::eof);
+    CHECK(child.wait().success());
+  }
+
+  TEST_CASE("lines: a text goes up to its delimiter, at the end of the file to what is left") {
+    const leak_check leaks;
+    asio::io_context context;
+    for (const bool blocking : {false, true}) {
+      const reader read{context, blocking};
+      process child(context, prints("one--two-three--four-"));
+      readable_pipe& out = child.out();
+      CHECK(read.until(out, "--").text == "one--");
+      CHECK(read.until(out, "--", 8).ec == asio::error::not_found);
+      CHECK(read.until(out, "--", 9).text == "two-three--");
+      for (int again = 0; again < 2; ++again) { // an error takes nothing
+        const text_result rest = read.until(out, "--");
+        CHECK(rest.ec == asio::error::eof);
+        CHECK(rest.text == "four-");
+        CHECK(out.buffered() == "four-");
+      }
+      CHECK(read.until(out, "").ec == std::errc::invalid_argument);
+      CHECK(read.line(out).text == "four-");
+      CHECK(read.until(out, "--").text.empty());
+    }
+  }
+
+  TEST_CASE("lines: a delimiter that arrives byte by byte is found") {
+    const leak_check leaks;
+    asio::io_context context;
+    echo sent(context);
+    readable_pipe& out = sent.child.out();
+    text_result got;
+    out.async_read_until("abab!", got.handler());
+    std::string held;
+    for (const char byte : std::string("xababab!")) {
+      sent.say({&byte, 1});
+      held += byte;
+      while (got.calls == 0 && out.buffered() != held) {
+        context.restart();
+        context.run_one();
+      }
+    }
+    CHECK(got.ec == error_code());
+    CHECK(got.text == "xababab!");
+  }
+
+  TEST_CASE("lines: what was read ahead comes first, whoever reads next [C54]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, prints("line\\nrest of it"));
+    readable_pipe& out = child.out();
+    CHECK(reader{context, false}.line(out).text == "line");
+    CHECK(out.buffered() == "rest of it");
+    std::array<char, 4> buffer;
+    std::size_t n = 0;
+    out.async_read_some(asio::buffer(buffer), [&](error_code, std::size_t bytes) { n = bytes; });
+    run(context);
+    CHECK(std::string(buffer.data(), n) == "rest");
+    n = out.read_some(asio::buffer(buffer));
+    CHECK(std::string(buffer.data(), n) == " of ");
+    CHECK(out.buffered() == "it");
+    std::string rest;
+    error_code ec;
+    asio::read(out, asio::dynamic_buffer(rest), ec);
+    CHECK(rest == "it");
+    CHECK(ec == asio::error::eof);
+  }
+
+  TEST_CASE("lines: a read of bytes hides nothing from poll, one of lines tells it [K103]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, prints("abcdef\\nrest"));
+    REQUIRE(child.wait().success());
+    std::array<char, 2> two;
+    CHECK(child.out().read_some(asio::buffer(two)) == 2);
+    CHECK(has_bytes(child.out().native_handle()));
+    CHECK(child.out().buffered().empty());
+    CHECK(child.out().read_line() == "cdef");
+    CHECK(child.out().buffered() == "rest");
+  }
+
+  TEST_CASE("lines: communicate gives what was read ahead and the rest [K148] [C54]") {
+    const leak_check leaks;
+    asio::io_context context;
+    for (const bool blocking : {false, true}) {
+      test_pipe gate;
+      process child(context, steps({"say:first", "say:second", "warn:w1", "warn:w2", "byte:9",
+                                    "say:third", "warn:w3"})
+                                 .map_fds({{9, gate.read_end.get()}})
+                                 .out(piped)
+                                 .err(piped));
+      const reader read{context, blocking};
+      // A time-out in between changes nothing.
+      CHECK(read.line(child.out()).text == "first");
+      CHECK(read.line(child.err()).text == "w1");
+      CHECK_THROWS_AS(child.communicate("", 0s), timeout_expired);
+      CHECK(child.captured().out.substr(0, 7) == "second\n");
+      gate.write_end.reset();
+      communicate_result result;
+      if (blocking) {
+        result = child.communicate("");
+      } else {
+        child.async_communicate([&](error_code ec, communicate_result r) {
+          CHECK(ec == error_code());
+          result = std::move(r);
+        });
+        run(context);
+      }
+      CHECK(result.out == "second\nthird\n");
+      CHECK(result.err == "w2\nw3\n");
+    }
+  }
+
+  TEST_CASE("lines: two of six bytes read by hand, communicate gives the other four [K148]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, prints("abcdef"));
+    std::array<char, 2> two;
+    CHECK(child.out().read_some(asio::buffer(two)) == 2);
+    CHECK(child.communicate().out == "cdef");
+  }
+
+  TEST_CASE("lines: the limit of a capture counts what was read ahead") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, prints("a\\n12345").limit(4));
+    CHECK(child.out().read_line() == "a");
+    CHECK_THROWS_AS(child.communicate(), std::system_error);
+    CHECK(child.captured().out == "12345");
+    CHECK(child.communicate().out == "12345");
+  }
+
+  TEST_CASE("lines: a cancelled read has lost no byte") {
+    const leak_check leaks;
+    asio::io_context context;
+    echo sent(context);
+    readable_pipe& out = sent.child.out();
+    sent.say("begun ");
+    for (const asio::cancellation_type type :
+         {asio::cancellation_type::terminal, asio::cancellation_type::partial,
+          asio::cancellation_type::total}) {
+      for (const bool until : {false, true}) {
+        asio::cancellation_signal signal;
+        text_result got;
+        auto handler = asio::bind_cancellation_slot(signal.slot(), got.handler());
+        if (until) {
+          out.async_read_until("\n", std::move(handler));
+        } else {
+          out.async_read_line(std::move(handler));
+        }
+        poll(context);
+        CHECK(out.buffered() == "begun ");
+        signal.emit(type);
+        CHECK(got.calls == 0); // not from inside emit
+        run(context);
+        CHECK(got.calls == 1);
+        CHECK(got.ec == asio::error::operation_aborted);
+      }
+    }
+    // Cancelled when the rest is there and the loop has not looked yet.
+    asio::cancellation_signal signal;
+    text_result got;
+    out.async_read_line(asio::bind_cancellation_slot(signal.slot(), got.handler()));
+    poll(context);
+    sent.say("and ended\nmore");
+    signal.emit(asio::cancellation_type::total);
+    run(context);
+    CHECK(got.ec == asio::error::operation_aborted);
+    out.async_read_line(got.handler());
+    out.cancel(); // too late: the bytes were there
+    run(context);
+    CHECK(got.text == "begun and ended");
+    sent.child.in().close();
+    CHECK(out.read_line() == "more");
+  }
+
+  TEST_CASE("lines: one read at a time, of whichever kind") {
+    const leak_check leaks;
+    asio::io_context context;
+    echo sent(context);
+    readable_pipe& out = sent.child.out();
+    text_result first;
+    lines_result each;
+    SUBCASE("a line is pending") { out.async_read_line(first.handler()); }
+    SUBCASE("a stream is read by lines") {
+      async_for_each_line(
+          out, [](std::string_view) {}, each.handler());
+    }
+    poll(context);
+    text_result second;
+    lines_result all;
+    error_code communicated;
+    error_code read;
+    std::array<char, 4> buffer;
+    out.async_read_line(second.handler());
+    async_for_each_line(
+        sent.child, [](output_stream, std::string_view) {}, all.handler());
+    sent.child.async_communicate([&](error_code ec, communicate_result) { communicated = ec; });
+    out.async_read_some(asio::buffer(buffer), [&](error_code ec, std::size_t) { read = ec; });
+    poll(context);
+    CHECK(second.ec == errc::operation_pending);
+    CHECK(all.ec == errc::operation_pending);
+    CHECK(communicated == errc::operation_pending);
+    CHECK(read == errc::operation_pending);
+    error_code ec;
+    out.read_line(ec);
+    CHECK(ec == errc::operation_pending);
+    CHECK(first.calls + each.calls == 0);
+    sent.say("x\n");
+    sent.child.in().close();
+    run(context);
+    CHECK(first.calls + each.calls == 1);
+    CHECK((first.text == "x" || each.lines == 1));
+    CHECK(sent.child.wait().success());
+  }
+
+  TEST_CASE("lines: a stream that is not piped is a closed one") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, steps({"exit:0"}));
+    text_result line;
+    lines_result each;
+    lines_result both;
+    lines_result of_nothing;
+    process moved_from;
+    child.out().async_read_line(line.handler());
+    async_for_each_line(
+        child.out(), [](std::string_view) {}, each.handler());
+    async_for_each_line(
+        child, [](output_stream, std::string_view) {}, both.handler());
+    CHECK(line.calls + each.calls + both.calls == 0);
+    run(context);
+    CHECK(line.ec == asio::error::bad_descriptor);
+    CHECK(each.ec == asio::error::bad_descriptor);
+    CHECK(both.ec == asio::error::bad_descriptor);
+    CHECK(child.out().buffered().empty());
+    CHECK(moved_from.out().buffered().empty());
+    error_code ec;
+    moved_from.out().read_line(ec);
+    CHECK(ec == asio::error::bad_descriptor);
+  }
+
+  TEST_CASE("lines: closing ends a read and drops, releasing keeps what was read ahead") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, shell("printf 'a\\nb'; printf 'c\\nd' >&2; read x; echo f >&2")
+                               .in(piped)
+                               .out(piped)
+                               .err(piped));
+    CHECK(child.out().read_line() == "a");
+    CHECK(child.err().read_line() == "c");
+    text_result closed;
+    text_result released;
+    child.out().async_read_line(closed.handler());
+    child.err().async_read_line(released.handler());
+    poll(context);
+    CHECK(child.out().buffered() == "b");
+    CHECK(child.err().buffered() == "d");
+    child.out().close();
+    const unique_handle mine = child.err().release();
+    run(context);
+    CHECK(closed.ec == asio::error::operation_aborted);
+    CHECK(released.ec == asio::error::operation_aborted);
+    CHECK(child.out().buffered().empty());
+    CHECK(child.err().buffered() == "d");
+    error_code ec;
+    child.err().read_line(ec);
+    CHECK(ec == asio::error::bad_descriptor);
+    asio::write(child.in(), asio::buffer("\n", 1));
+    REQUIRE(readable(mine.get()));
+    std::array<char, 4> buffer;
+    CHECK(::read(mine.get(), buffer.data(), buffer.size()) == 2);
+    CHECK(std::string(buffer.data(), 2) == "f\n");
+    child.wait();
+  }
+
+  TEST_CASE("lines: a move disturbs no read, a destruction ends it") {
+    const leak_check leaks;
+    asio::io_context context;
+    auto sent = std::make_unique<echo>(context);
+    std::string seen;
+    error_code last;
+    const auto on_line = [&](error_code ec, std::string line) {
+      seen += line + "|";
+      last = ec;
+    };
+    lines_result each;
+    bool whole = false;
+    SUBCASE("a line") {}
+    SUBCASE("a stream") { whole = true; }
+    const auto start = [&](readable_pipe& pipe) {
+      if (whole) {
+        async_for_each_line(
+            pipe, [&](std::string_view line) { on_line({}, std::string(line)); }, each.handler());
+      } else {
+        pipe.async_read_line(on_line);
+      }
+    };
+    start(sent->child.out());
+    sent->say("begun");
+    poll(context);
+    process other = std::move(sent->child);
+    asio::write(other.in(), asio::buffer(", ended\n", 8));
+    while (seen.empty()) {
+      context.restart();
+      context.run_one();
+    }
+    CHECK(seen == "begun, ended|");
+    if (!whole) {
+      start(other.out());
+    }
+    poll(context);
+    other = process();
+    run(context);
+    CHECK((whole ? each.ec : last) == asio::error::operation_aborted);
+  }
+
+  TEST_CASE("lines: a loop that goes first ends reads, and the blocking ones go on") {
+    const leak_check leaks;
+    auto context = std::make_unique<asio::io_context>();
+    text_result line;
+    lines_result each;
+    auto alive = std::make_shared<int>();
+    std::weak_ptr<int> handler_lives = alive;
+    {
+      process child(
+          *context,
+          shell("echo a; echo b >&2; read x; echo c; echo d >&2").in(piped).out(piped).err(piped));
+      std::string seen;
+      child.out().async_read_until("no such", line.handler());
+      async_for_each_line(
+          child.err(), [&seen, alive](std::string_view text) { seen += text; }, each.handler());
+      while (seen != "b") {
+        context->run_one();
+      }
+      context->poll();
+      SUBCASE("while it waits") {}
+      SUBCASE("with a turn that is due") {
+        asio::write(child.in(), asio::buffer("\n", 1));
+        REQUIRE(eventually([&] { return written_by(child.pid()) == 8; }));
+        REQUIRE(readable(child.err().native_handle()));
+        context->run_one();
+      }
+      context.reset();
+      alive.reset();
+      CHECK(handler_lives.expired());
+      CHECK(line.calls + each.calls == 0);
+      child.in().close();
+      CHECK(child.out().read_line() == "a");
+      CHECK(child.err().read_line() == "d");
+    }
+  }
+
+  TEST_CASE("lines: a child whose lines nobody takes is held back, then gives all [K124] [T45]") {
+    const leak_check leaks;
+    asio::io_context context;
+    constexpr std::uint64_t size = 8'888'904; // seq 1 1250001
+    process child(context, command("seq", "1", "1250001").out(piped));
+    const auto capacity =
+        static_cast<std::uint64_t>(::fcntl(child.out().native_handle(), F_GETPIPE_SZ));
+    std::string first;
+    lines_result paused;
+    async_for_each_line(
+        child.out(),
+        [&](std::string_view line) {
+          first = line;
+          throw std::runtime_error("paused");
+        },
+        paused.handler());
+    run(context);
+    CHECK(first == "1");
+    CHECK(paused.thrown == "paused");
+    CHECK(paused.lines == 1);
+    REQUIRE(eventually([&] {
+      int held = 0;
+      ::ioctl(child.out().native_handle(), FIONREAD, &held);
+      return static_cast<std::uint64_t>(held) + 4 * 4096 >= capacity;
+    }));
+    CHECK(child.out().buffered().size() <= one_read);
+    CHECK(written_by(child.pid()) <= capacity + one_read);
+
+    std::uint64_t bytes = 2;
+    std::uint64_t number = 1;
+    bool right = true;
+    lines_result rest;
+    async_for_each_line(
+        child.out(),
+        [&](std::string_view line) {
+          bytes += line.size() + 1;
+          right = right && line == std::to_string(++number);
+        },
+        rest.handler());
+    run(context);
+    CHECK(right);
+    CHECK(rest.ec == error_code());
+    CHECK(rest.lines == 1'250'000);
+    CHECK(bytes == size);
+    CHECK(child.wait().success());
+  }
+
+  TEST_CASE("lines: all that a child wrote is read, however long it has been gone [K131]") {
+    const leak_check leaks;
+    asio::io_context context;
+    constexpr std::size_t size = 256 * 1024;
+    process child(
+        context,
+        shell("yes 0123456 | head -c " + std::to_string(size)).out(piped).pipe_size(4 * size));
+    REQUIRE(child.wait().success());
+    std::size_t bytes = 0;
+    lines_result each;
+    async_for_each_line(
+        child.out(), [&](std::string_view line) { bytes += line.size() + 1; }, each.handler());
+    run(context);
+    CHECK(bytes == size);
+    CHECK(each.lines == size / 8);
+  }
+
+  TEST_CASE("lines: each stream's lines come before its end, the exit at any time [K133] [B13]") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, shell("echo o1; echo e1 >&2; echo o2; exec >&-; read x; "
+                                 "printf 'e2\\ne3' >&2; exit 3")
+                               .in(piped)
+                               .out(piped)
+                               .err(piped));
+    std::vector<std::string> out;
+    std::vector<std::string> err;
+    lines_result each;
+    exit_status status;
+    child.async_wait([&](error_code, exit_status s) { status = s; });
+    async_for_each_line(
+        child,
+        [&](output_stream which, std::string_view line) {
+          (which == output_stream::err ? err : out).emplace_back(line);
+          if (out.size() == 2 && err.size() == 1) {
+            child.in().close(); // the end of one stream is not that of the other
+          }
+        },
+        each.handler());
+    run(context);
+    CHECK(each.ec == error_code());
+    CHECK(each.lines == 5);
+    CHECK(out == std::vector<std::string>{"o1", "o2"});
+    CHECK(err == std::vector<std::string>{"e1", "e2", "e3"});
+    CHECK(status.exit_code() == 3);
+  }
+
+  TEST_CASE("lines: a child that floods both outputs is read whole and in order [B13] [T43]") {
+    const leak_check leaks;
+    asio::io_context context;
+    constexpr int count = 200'000;
+    process child(context, shell("seq 1 200000 & seq 1 200000 >&2 & wait").out(piped).err(piped));
+    std::array<int, 2> last{};
+    bool right = true;
+    lines_result each;
+    async_for_each_line(
+        child,
+        [&](output_stream which, std::string_view line) {
+          int& number = last[which == output_stream::err];
+          right = right && line == std::to_string(++number);
+        },
+        each.handler());
+    run(context);
+    CHECK(each.ec == error_code());
+    CHECK(each.lines == 2 * count);
+    CHECK(right);
+    CHECK(last == std::array{count, count});
+    CHECK(child.wait().success());
+  }
+
+  TEST_CASE("lines: a flood lets others on the loop have their turn") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, command("yes").out(piped));
+    std::uint64_t lines = 0;
+    lines_result each;
+    asio::cancellation_signal signal;
+    async_for_each_line(
+        child.out(), [&](std::string_view) { ++lines; },
+        asio::bind_cancellation_slot(signal.slot(), each.handler()));
+    int others = 0;
+    std::function<void()> other = [&] {
+      if (++others == 1000) {
+        signal.emit(asio::cancellation_type::total);
+      } else {
+        asio::post(context, other);
+      }
+    };
+    asio::post(context, other);
+    run(context);
+    CHECK(each.ec == asio::error::operation_aborted);
+    CHECK(each.lines == lines);
+    CHECK(others == 1000);
+    child.kill();
+  }
+
+  TEST_CASE("lines: cancelled at any line, what was not handed out is read next [C54]") {
+    const leak_check leaks;
+    asio::io_context context;
+    for (const int stop_at : {1, 2, 999, 5'000, 19'999, 20'000}) {
+      process child(context, shell("seq 1 20000; seq 1 20000 >&2").out(piped).err(piped));
+      std::array<std::string, 2> seen;
+      int count = 0;
+      lines_result each;
+      asio::cancellation_signal signal;
+      async_for_each_line(
+          child,
+          [&](output_stream which, std::string_view line) {
+            seen[which == output_stream::err].append(line).append("\n");
+            if (++count == stop_at) {
+              signal.emit(asio::cancellation_type::terminal);
+            }
+          },
+          asio::bind_cancellation_slot(signal.slot(), each.handler()));
+      run(context);
+      CHECK(each.ec == asio::error::operation_aborted);
+      CHECK(each.lines == static_cast<std::size_t>(stop_at));
+      CHECK(count == stop_at);
+      const communicate_result rest = child.communicate();
+      const std::string all = numbers(20'000);
+      CHECK((seen[0] + rest.out == all));
+      CHECK((seen[1] + rest.err == all));
+    }
+  }
+
+  TEST_CASE("lines: what the function throws ends it, and the next line is read next") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, prints("a\\nb\\nc"));
+    std::string seen;
+    lines_result each;
+    lines_result rest;
+    async_for_each_line(
+        child.out(),
+        [&](std::string_view line) {
+          seen += line;
+          if (line == "b") {
+            throw std::runtime_error("enough");
+          }
+        },
+        [&](std::exception_ptr error, std::size_t lines) {
+          each.handler()(error, lines);
+          // The stream is free by now.
+          async_for_each_line(
+              child.out(), [&](std::string_view line) { seen += "+" + std::string(line); },
+              rest.handler());
+        });
+    run(context);
+    CHECK(each.thrown == "enough");
+    CHECK(each.lines == 2);
+    CHECK(rest.ec == error_code());
+    CHECK(seen == "ab+c");
+  }
+
+  TEST_CASE("lines: a whole stream with long lines, refused or in pieces") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, prints("abc\\n12345678\\nd\\n"));
+    std::string seen;
+    lines_result refused;
+    async_for_each_line(
+        child.out(), [&](std::string_view line) { seen.append(line) += '|'; },
+        line_options{.limit = 3}, refused.handler());
+    run(context);
+    CHECK(refused.ec == asio::error::not_found);
+    CHECK(refused.lines == 1);
+    CHECK(seen == "abc|");
+
+    lines_result pieces;
+    async_for_each_line(
+        child.out(),
+        [&](std::string_view line, bool goes_on) { seen.append(line) += goes_on ? '+' : '|'; },
+        line_options{.limit = 3, .longer = long_line::pieces}, pieces.handler());
+    run(context);
+    CHECK(pieces.ec == error_code());
+    CHECK(pieces.lines == 2);
+    CHECK(seen == "abc|123+456+78|d|");
+
+    lines_result nothing;
+    async_for_each_line(
+        child, [](output_stream, std::string_view, bool) {},
+        line_options{.limit = 0, .longer = long_line::pieces}, nothing.handler());
+    run(context);
+    CHECK(nothing.ec == std::errc::invalid_argument);
+  }
+
+  TEST_CASE("lines: the function may close the pipe, cancel it or destroy the process") {
+    const leak_check leaks;
+    asio::io_context context;
+    auto child = std::make_unique<process>(context, prints("a\\nb\\n").err(piped));
+    int calls = 0;
+    lines_result each;
+    int what = 0;
+    SUBCASE("close") { what = 1; }
+    SUBCASE("cancel") { what = 2; }
+    SUBCASE("destroy") { what = 3; }
+    async_for_each_line(
+        *child,
+        [&](output_stream, std::string_view) {
+          ++calls;
+          if (what == 1) {
+            child->out().close();
+          } else if (what == 2) {
+            child->err().cancel();
+          } else {
+            child.reset();
+          }
+        },
+        each.handler());
+    run(context);
+    CHECK(calls == 1);
+    CHECK(each.calls == 1);
+    CHECK(each.lines == 1);
+    CHECK(each.ec == asio::error::operation_aborted);
+    if (what == 2) {
+      CHECK(child->out().read_line() == "b");
+    }
+  }
+
+  TEST_CASE("lines: every kind of token, and the function is called where the handler is") {
+    const leak_check leaks;
+    asio::io_context context;
+    process child(context, prints("a\\nb\\nc--d\\ne").err(piped));
+    std::future<std::string> future = child.out().async_read_line(asio::use_future);
+    run(context);
+    CHECK(future.get() == "a");
+
+    std::string got;
+    asio::co_spawn(
+        context,
+        [&]() -> asio::awaitable<void> {
+          got += co_await child.out().async_read_line(asio::use_awaitable);
+          got += co_await child.out().async_read_until("--", asio::use_awaitable);
+          got += (co_await child.out().async_read_line_piece(9, asio::use_awaitable)).text;
+        },
+        asio::detached);
+    run(context);
+    CHECK(got == "bc--d");
+
+    asio::strand<asio::io_context::executor_type> strand(context.get_executor());
+    bool inside = true;
+    auto only_moved = std::make_unique<int>(1);
+    child.out().async_read_line(
+        asio::bind_executor(strand, [&, p = std::move(only_moved)](error_code, std::string line) {
+          inside = inside && strand.running_in_this_thread();
+          got += line;
+        }));
+    run(context);
+    CHECK(got == "bc--de");
+
+    process other(context, prints("1\\n2\\n3\\n").err(piped));
+    std::size_t lines = 0;
+    async_for_each_line(
+        other,
+        [&, p = std::make_unique<int>(1)](output_stream, std::string_view) {
+          inside = inside && strand.running_in_this_thread();
+        },
+        asio::bind_executor(strand, [&](std::exception_ptr, std::size_t n) {
+          inside = inside && strand.running_in_this_thread();
+          lines = n;
+        }));
+    run(context);
+    CHECK(inside);
+    CHECK(lines == 3);
+
+    process third(context, prints("1\\n2\\n"));
+    asio::co_spawn(
+        context,
+        [&]() -> asio::awaitable<void> {
+          lines = co_await async_for_each_line(
+              third.out(), [](std::string_view) {}, asio::use_awaitable);
+        },
+        asio::detached);
+    run(context);
+    CHECK(lines == 2);
+  }
+
+  TEST_CASE("lines: a loop of two threads, many children, reads and cancellations") {
+    const leak_check leaks;
+    asio::io_context context;
+    constexpr int children = times(40);
+    std::atomic<int> right = 0;
+    for (int i = 0; i < children; ++i) {
+      asio::co_spawn(
+          context,
+          [&context, &right, i]() -> asio::awaitable<void> {
+            process child(context,
+                          shell("seq 1 3000 & seq 1 3000 >&2 & wait").out(piped).err(piped));
+            std::string seen;
+            if (i % 2 == 0) {
+              for (int n = 0; n < 100; ++n) {
+                seen += co_await child.out().async_read_line(asio::use_awaitable) + "\n";
+              }
+            }
+            std::string err;
+            try {
+              co_await async_for_each_line(
+                  child,
+                  [&](output_stream which, std::string_view line) {
+                    (which == output_stream::err ? err : seen).append(line) += '\n';
+                    if (i % 3 == 0 && line == "2000") {
+                      child.err().cancel();
+                    }
+                  },
+                  asio::use_awaitable);
+            } catch (const std::system_error&) {
+            }
+            const auto rest = co_await child.async_communicate(asio::use_awaitable);
+            const std::string all = numbers(3000);
+            right += seen + rest.out == all && err + rest.err == all;
+          },
+          asio::detached);
+    }
+    std::thread second([&] { context.run(); });
+    context.run();
+    second.join();
+    CHECK(right == children);
+  }
+
+} // TEST_SUITE
