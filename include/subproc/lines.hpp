@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <optional>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -40,19 +41,23 @@ public:
   template <class Handler>
   void operator()(Handler&& handler) {
     std::exception_ptr error;
+    bool over = true;
     try {
       while (const auto line = take_line(lines_)) {
         lines_taken_ += line->goes_on ? 0 : 1;
         on_line_(*line);
       }
-      if (const auto end = end_of_lines(lines_); !end) {
-        wait(std::move(handler));
-        return;
-      } else if (*end) {
+      const std::optional<error_code> end = end_of_lines(lines_);
+      over = end.has_value();
+      if (over && *end) {
         throw std::system_error(*end, "async_for_each_line");
       }
     } catch (...) {
       error = std::current_exception();
+    }
+    if (!over) {
+      wait(std::move(handler));
+      return;
     }
     close_lines(lines_); // the streams are free when the handler is called
     lines_.reset();
