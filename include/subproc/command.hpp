@@ -65,7 +65,7 @@ struct fd_mapping {
 
 /// A function that runs in the child just before its program (POSIX; takes the slow fork path).
 /// It may only do what is async-signal-safe (signal-safety(7)); a non-zero return is the errno
-/// that the caller gets as a spawn_error of step pre_exec.
+/// that the caller gets as a spawn_error of step pre_exec. It may set `environ`, without env().
 struct pre_exec_hook {
   int (*function)(void* argument);
   void* argument = nullptr;
