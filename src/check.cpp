@@ -16,6 +16,8 @@ namespace subproc::detail {
 namespace {
 
 constexpr long long no_id = 4294967295; // (uid_t)-1
+constexpr std::size_t most_in_pipe = 65536;
+constexpr int most_cpus = 8192; // what Linux can be built for
 
 void refuse_nul(const char* option, const std::string& what, std::string_view value) {
   if (value.find('\0') != std::string_view::npos) {
@@ -135,24 +137,69 @@ void check_streams(const command& cmd) {
   }
 }
 
-void check_descriptors(const command& cmd) {
-  if (cmd.pass_fds().empty()) {
-    return;
+void check_target(const char* option, int child, std::unordered_set<int>& children) {
+  if (child < 3) {
+    refuse(option, "the child's descriptor " + std::to_string(child) +
+                       " is below 3, where in, out and err are");
   }
-  if (!cmd.close_fds()) {
-    refuse("pass_fds", "pass_fds cannot be given together with close_fds(false)");
+  if (!children.insert(child).second) {
+    refuse(option, "the child's descriptor " + std::to_string(child) + " is given twice");
+  }
+}
+
+void check_descriptors(const command& cmd) {
+  if (!cmd.close_fds() && !(cmd.pass_fds().empty() && cmd.pass_bytes().empty())) {
+    const std::string option = cmd.pass_fds().empty() ? "pass_bytes" : "pass_fds";
+    refuse(option.c_str(), option + " cannot be given together with close_fds(false)");
   }
   std::unordered_set<int> children;
   for (const auto [child, parent] : cmd.pass_fds()) {
     if (parent < 0) {
       refuse("pass_fds", "descriptor " + std::to_string(parent) + " is negative");
     }
-    if (child < 3) {
-      refuse("pass_fds", "the child's descriptor " + std::to_string(child) +
-                             " is below 3, where in, out and err are");
+    check_target("pass_fds", child, children);
+  }
+  for (const passed_bytes& passed : cmd.pass_bytes()) {
+    check_target("pass_bytes", passed.child, children);
+    if (passed.form == bytes_form::pipe && passed.bytes.size() > most_in_pipe) {
+      refuse("pass_bytes", std::to_string(passed.bytes.size()) +
+                               " bytes are too many for a pipe, " + std::to_string(most_in_pipe) +
+                               " fit: hand them over as a file");
     }
-    if (!children.insert(child).second) {
-      refuse("pass_fds", "the child's descriptor " + std::to_string(child) + " is given twice");
+  }
+}
+
+void check_limits(const limits& what) {
+  std::unordered_set<int> seen;
+  for (const resource_limit& each : what.rlimits) {
+    const auto* which = std::get_if<resource>(&each.which);
+    if (!which) {
+      refuse("limits.rlimits", shown(std::get<std::string>(each.which)) + " is no resource");
+    }
+    const std::string option = std::string("limits.") + to_string(*which);
+    if (each.hard && each.soft > *each.hard) {
+      refuse(option.c_str(), "the soft limit is above the hard one");
+    }
+    if (!seen.insert(static_cast<int>(*which)).second) {
+      refuse(option.c_str(), "the limit is given twice");
+    }
+  }
+  if (what.nice && (*what.nice < -20 || *what.nice > 19)) {
+    refuse("limits.nice", std::to_string(*what.nice) + " is not from -20 to 19");
+  }
+  if (what.oom_score_adj && (*what.oom_score_adj < -1000 || *what.oom_score_adj > 1000)) {
+    refuse("limits.oom_score_adj",
+           std::to_string(*what.oom_score_adj) + " is not from -1000 to 1000");
+  }
+  if (what.cpus) {
+    if (what.cpus->empty()) {
+      refuse("limits.cpus", "the set is empty, no CPU is left to run on");
+    }
+    for (const int cpu : *what.cpus) {
+      if (cpu < 0 || cpu >= most_cpus) {
+        refuse("limits.cpus",
+               std::to_string(cpu) + " is not from 0 to " + std::to_string(most_cpus - 1));
+      }
     }
   }
 }
@@ -237,6 +284,9 @@ void check(const command& cmd) {
     if (const std::string fault = fault_of(*cmd.stop_steps()); !fault.empty()) {
       refuse("stop_steps", fault);
     }
+  }
+  if (const limits* given = cmd.get<limits>()) {
+    check_limits(*given);
   }
 }
 

@@ -75,7 +75,7 @@ std::string spawn_text(spawn_step step, const std::string& path, const std::stri
   std::string text = "cannot start ";
   if (step == spawn_step::exec) {
     text += detail::shown(path) + ": exec";
-  } else if (step == spawn_step::arguments) {
+  } else if (step == spawn_step::arguments || step == spawn_step::limits) {
     text += "a child: " + path;
   } else {
     text += std::string("a child: ") + to_string(step);
@@ -131,6 +131,8 @@ const char* to_string(spawn_step step) noexcept {
     return "pipe";
   case spawn_step::open:
     return "open";
+  case spawn_step::memory:
+    return "memory";
   case spawn_step::fork:
     return "fork";
   case spawn_step::pass_fds:
@@ -147,6 +149,10 @@ const char* to_string(spawn_step step) noexcept {
     return "setsid";
   case spawn_step::setpgid:
     return "setpgid";
+  case spawn_step::close_fds:
+    return "close_fds";
+  case spawn_step::limits:
+    return "limits";
   case spawn_step::setgroups:
     return "setgroups";
   case spawn_step::setgid:
@@ -155,8 +161,8 @@ const char* to_string(spawn_step step) noexcept {
     return "setuid";
   case spawn_step::pre_exec:
     return "pre_exec";
-  case spawn_step::close_fds:
-    return "close_fds";
+  case spawn_step::die_with_parent:
+    return "die_with_parent";
   case spawn_step::exec:
     return "exec";
   }

@@ -14,6 +14,8 @@
 namespace subproc::detail {
 namespace {
 
+thread_local bool is_launcher_thread = false;
+
 class launch_queue {
 public:
   void push(std::function<void()> job) {
@@ -55,6 +57,7 @@ private:
   }
 
   void run() {
+    is_launcher_thread = true;
     std::unique_lock lock(mutex_);
     for (;;) {
       ++idle_;
@@ -77,5 +80,7 @@ private:
 void launch_later(std::function<void()> job) {
   of_this_process<launch_queue>().push(std::move(job));
 }
+
+bool on_launcher_thread() noexcept { return is_launcher_thread; }
 
 } // namespace subproc::detail

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <subproc/detail/export.hpp>
+#include <subproc/detail/option_group.hpp>
 #include <subproc/duration.hpp>
 #include <subproc/environment.hpp>
+#include <subproc/limits.hpp>
 #include <subproc/redirect.hpp>
 #include <subproc/stop.hpp>
 
@@ -15,6 +17,7 @@
 #include <ranges>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -63,6 +66,21 @@ struct fd_mapping {
   friend bool operator==(const fd_mapping&, const fd_mapping&) = default;
 };
 
+/// How bytes are handed to a child.
+enum class bytes_form {
+  file, ///< a file in memory: any size, can be read again and from any place
+  pipe, ///< a pipe, which gives each byte once; up to 65536 of them
+};
+
+/// Bytes that the child finds at one of its descriptors.
+struct passed_bytes {
+  int child;
+  std::string bytes;
+  bytes_form form = bytes_form::file;
+
+  friend bool operator==(const passed_bytes&, const passed_bytes&) = default;
+};
+
 /// A function that runs in the child just before its program (POSIX; takes the slow fork path).
 /// It may only do what is async-signal-safe (signal-safety(7)); a non-zero return is the errno
 /// that the caller gets as a spawn_error of step pre_exec. It may set `environ`, without env().
@@ -109,6 +127,8 @@ std::string to_argument(const T& value) {
 /// is checked here: what is wrong is reported when the command is started, before anything runs.
 /// Thread safety: a value. It can be copied, compared, and started as often as one likes.
 class SUBPROC_API command {
+  using groups = detail::option_groups<limits>;
+
 public:
   /// An empty argv, which cannot be started.
   command() = default;
@@ -158,7 +178,7 @@ public:
   const std::optional<environment>& env() const noexcept { return env_; }
 
   /// stdin, stdout and stderr: `inherit` (default), `null`, `piped`, `fd(n)`, `file(path, mode)`;
-  /// stdout and stderr also `tee(…)`, stderr also `merge`.
+  /// stdin also `memory(bytes)`, stdout and stderr also `tee(…)`, stderr also `merge`.
   command& in(input_redirect value) & { return set(in_, std::move(value)); }
   command in(input_redirect value) && { return std::move(in(std::move(value))); }
   const std::optional<input_redirect>& in() const noexcept { return in_; }
@@ -190,6 +210,18 @@ public:
   command& map_fds(std::vector<fd_mapping> fds) & { return set(pass_fds_, std::move(fds)); }
   command map_fds(std::vector<fd_mapping> fds) && { return std::move(map_fds(std::move(fds))); }
   const std::vector<fd_mapping>& pass_fds() const noexcept { return pass_fds_; }
+
+  /// The child finds these bytes, ready to be read to their end, at its descriptor `child` (above
+  /// 2): the way to hand over a secret, which everybody could see in an argument, and every program
+  /// that the child starts in a variable. They are shown in no message and not by to_string(); they
+  /// are in this command and its copies, also the one in a result. Needs close_fds. Each call adds.
+  command& pass_bytes(int child, std::string bytes, bytes_form form = bytes_form::file) & {
+    return pass_bytes_.push_back({child, std::move(bytes), form}), *this;
+  }
+  command pass_bytes(int child, std::string bytes, bytes_form form = bytes_form::file) && {
+    return std::move(pass_bytes(child, std::move(bytes), form));
+  }
+  const std::vector<passed_bytes>& pass_bytes() const noexcept { return pass_bytes_; }
 
   /// Closes every descriptor above 2 in the child but the passed ones (default true).
   command& close_fds(bool on) & { return set(close_fds_, on); }
@@ -240,6 +272,44 @@ public:
   command& pre_exec(pre_exec_hook hook) & { return set(pre_exec_, hook); }
   command pre_exec(pre_exec_hook hook) && { return std::move(pre_exec(hook)); }
   const std::optional<pre_exec_hook>& pre_exec() const noexcept { return pre_exec_; }
+
+  /// A group of options from a header of its own, such as `limits`; one a kind.
+  template <detail::group_of<groups> Group>
+  command& with(Group group) & {
+    return set(std::get<detail::option_group<Group>>(groups_),
+               detail::option_group<Group>(std::move(group)));
+  }
+  template <detail::group_of<groups> Group>
+  command with(Group group) && {
+    return std::move(with(std::move(group)));
+  }
+  /// The group of that kind (`cmd.get<limits>()`), null when none was given.
+  template <detail::group_of<groups> Group>
+  const Group* get() const noexcept {
+    return std::get<detail::option_group<Group>>(groups_).get();
+  }
+
+  /// A program that the kernel cannot execute (ENOEXEC: a script without `#!`) is given to
+  /// `/bin/sh`, as execvp(3) and shells do. Default: it is an error.
+  command& shell_fallback(bool on = true) & { return set(shell_fallback_, on); }
+  command shell_fallback(bool on = true) && { return std::move(shell_fallback(on)); }
+  bool falls_back_to_shell() const noexcept { return shell_fallback_; }
+
+  /// A program without a slash is not looked for in the relative and empty entries of PATH, which
+  /// mean folders below the working directory, where others may write.
+  command& absolute_path_only(bool on = true) & { return set(absolute_path_only_, on); }
+  command absolute_path_only(bool on = true) && { return std::move(absolute_path_only(on)); }
+  bool uses_absolute_path_only() const noexcept { return absolute_path_only_; }
+
+  /// The kernel kills the child (SIGKILL) when this process ends, however it ends (Linux). The
+  /// start is made by a thread of the library's that lives as long as the process.
+  ///
+  /// Not covered: the child's own children; a program that gains rights by being executed
+  /// (set-user-ID, file capabilities), for which the kernel takes it back; and, for a caller that
+  /// has left its pid namespace by unshare(2), its death in the moment of the start.
+  command& die_with_parent(bool on = true) & { return set(die_with_parent_, on); }
+  command die_with_parent(bool on = true) && { return std::move(die_with_parent(on)); }
+  bool dies_with_parent() const noexcept { return die_with_parent_; }
 
   command& drop(drop_policy policy) & { return set(drop_, policy); }
   command drop(drop_policy policy) && { return std::move(drop(policy)); }
@@ -357,6 +427,7 @@ private:
   std::optional<error_redirect> err_;
   std::optional<std::string> input_;
   std::vector<fd_mapping> pass_fds_;
+  std::vector<passed_bytes> pass_bytes_;
   std::optional<int> process_group_;
   std::optional<int> umask_;
   std::optional<account> user_;
@@ -364,6 +435,7 @@ private:
   std::optional<std::vector<account>> extra_groups_;
   std::optional<long long> pipe_size_;
   std::optional<pre_exec_hook> pre_exec_;
+  groups groups_;
   std::shared_ptr<subproc::launcher> launcher_;
   std::optional<duration> timeout_;
   std::optional<steady_clock::time_point> deadline_;
@@ -377,6 +449,9 @@ private:
   bool capture_output_ = false;
   bool close_fds_ = true;
   bool new_session_ = false;
+  bool shell_fallback_ = false;
+  bool absolute_path_only_ = false;
+  bool die_with_parent_ = false;
   bool check_ = false;
   bool shell_ = false;
   bool ordered_output_ = false;

@@ -92,8 +92,18 @@ struct tee {
   friend bool operator==(const tee&, const tee&) = default;
 };
 
+/// Bytes for stdin as a file: a fresh one for each start, read from its beginning, as often and in
+/// any order as the child likes. Unlike `input()` nobody has to feed a pipe.
+struct memory {
+  explicit memory(std::string contents) : bytes(std::move(contents)) {}
+
+  std::string bytes;
+
+  friend bool operator==(const memory&, const memory&) = default;
+};
+
 /// What the child's stdin is.
-using input_redirect = std::variant<inherit_t, null_t, piped_t, fd, file>;
+using input_redirect = std::variant<inherit_t, null_t, piped_t, fd, file, memory>;
 /// What the child's stdout is.
 using output_redirect = std::variant<inherit_t, null_t, piped_t, fd, file, tee>;
 /// What the child's stderr is.

@@ -9,8 +9,10 @@
 #include <subproc/error.hpp>
 #include <subproc/exit_status.hpp>
 #include <subproc/launcher.hpp>
+#include <subproc/limits.hpp>
 #include <subproc/line_piece.hpp>
 #include <subproc/lines.hpp>
+#include <subproc/memory_file.hpp>
 #include <subproc/newlines.hpp>
 #include <subproc/pipe.hpp>
 #include <subproc/pool.hpp>

@@ -1,9 +1,13 @@
+#include "../launch_queue.hpp"
+#include "../platform.hpp"
 #include "../posix/fork_launcher.hpp"
 #include "../redirects.hpp"
 #include "clone3_launcher.hpp"
 #include "pidfd_child.hpp"
 
 #include <chrono>
+#include <exception>
+#include <future>
 #include <thread>
 
 namespace subproc {
@@ -15,6 +19,37 @@ public:
   explicit linux_launcher(launcher_kind only) : only_(only) {}
 
   launched_child start(const command& cmd) override {
+    return cmd.dies_with_parent() && !on_launcher_thread() ? start_on_launcher_thread(cmd)
+                                                           : start_here(cmd);
+  }
+
+private:
+  // The parent-death signal comes when the thread ends that made the child, so one that never ends
+  // before the process has to make it.
+  launched_child start_on_launcher_thread(const command& cmd) {
+    std::promise<launched_child> answer;
+    launch_later([&, signals = caller_signals()] {
+      try {
+        if (!on_launcher_thread()) {
+          throw spawn_error(make_error_code(std::errc::resource_unavailable_try_again),
+                            spawn_step::fork, {}, "no thread can be had for die_with_parent");
+        }
+        launched_child started;
+        const auto start = [&] { started = start_here(cmd); };
+        if (cmd.signals() == signal_setup::keep) {
+          signals.run(start);
+        } else {
+          start();
+        }
+        answer.set_value(std::move(started));
+      } catch (...) {
+        answer.set_exception(std::current_exception());
+      }
+    });
+    return answer.get_future().get();
+  }
+
+  launched_child start_here(const command& cmd) {
     launch_plan plan(cmd);
     const scope own = scope_of(cmd);
     // A program that was just written may still be open for writing in a child of another thread
@@ -31,7 +66,6 @@ public:
     }
   }
 
-private:
   launched_child start(launch_plan& plan, scope own) {
     launched_child started;
     if (plan.needs_fork() || only_ == launcher_kind::fork) {

@@ -6,6 +6,7 @@
 #include "../posix/sigchld_watch.hpp"
 #include "../posix/usage.hpp"
 
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 
@@ -27,12 +28,19 @@ int send_by_pidfd(int pidfd, int number, unsigned flags) noexcept {
 }
 
 bool can_signal_groups() noexcept {
-  static const bool can = [] {
+  enum answer { unknown, no, yes };
+  static std::atomic<answer> known{unknown};
+  if (known.load(std::memory_order_relaxed) == unknown) {
     const unique_handle self(static_cast<int>(syscall(SYS_pidfd_open, ::getpid(), 0)));
+    if (!self && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
+      return false; // for now: of the kernel that says nothing
+    }
     // ESRCH: this program leads no group, but the kernel knows what was asked.
-    return self && (send_by_pidfd(self.get(), 0, signal_process_group) == 0 || errno == ESRCH);
-  }();
-  return can;
+    const bool can =
+        self && (send_by_pidfd(self.get(), 0, signal_process_group) == 0 || errno == ESRCH);
+    known.store(can ? yes : no, std::memory_order_relaxed);
+  }
+  return known.load(std::memory_order_relaxed) == yes;
 }
 
 // Younger than pidfd_open: without it our own pidfd is EINVAL, with it no child of ours.
@@ -189,6 +197,13 @@ private:
   bool hold_leader_;
 };
 
+// For a child that nobody is going to know.
+void kill_and_reap(pid_t pid) noexcept {
+  ::kill(pid, SIGKILL);
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
 // Ended and reaped before anything could be known of it: SIGCHLD is ignored, or somebody else waits
 // for all. Its status is unknown, and its number may be another process's by now.
 class gone_child final : public child {
@@ -219,7 +234,12 @@ private:
 } // namespace
 
 std::unique_ptr<child> make_pidfd_child(pid_t pid, unique_handle pidfd, scope own) {
-  return std::make_unique<pidfd_child>(pid, std::move(pidfd), own);
+  try {
+    return std::make_unique<pidfd_child>(pid, std::move(pidfd), own);
+  } catch (...) {
+    kill_and_reap(pid);
+    throw;
+  }
 }
 
 std::unique_ptr<child> adopt_child(pid_t pid, scope own) {
@@ -228,19 +248,17 @@ std::unique_ptr<child> adopt_child(pid_t pid, scope own) {
   if (!pidfd && error == ESRCH) {
     return std::make_unique<gone_child>(pid);
   }
+  if (pidfd && can_wait_by_pidfd(pidfd.get())) {
+    return make_pidfd_child(pid, std::move(pidfd), own);
+  }
   try {
-    if (pidfd && can_wait_by_pidfd(pidfd.get())) {
-      return make_pidfd_child(pid, std::move(pidfd), own);
-    }
     // Want of a descriptor or of memory is no sign that there are no pidfds.
     if (!pidfd && error != ENOSYS && error != EPERM && error != EINVAL) {
       throw spawn_error(error_code(error, std::system_category()), spawn_step::fork, {});
     }
     return make_watched_child(pid, own);
   } catch (...) {
-    ::kill(pid, SIGKILL);
-    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-    }
+    kill_and_reap(pid);
     throw;
   }
 }

@@ -12,6 +12,8 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,12 +29,13 @@ struct kernel_sigaction {
   unsigned long mask;
 };
 
-[[noreturn]] void fail(const child_plan& plan, spawn_step step, int error) noexcept {
+[[noreturn]] void fail(const child_plan& plan, spawn_step step, int error, int where = 0) noexcept {
   if (plan.report_fd >= 0) {
-    const child_report report{error, step};
+    const child_report report{error, step, where};
     syscall(SYS_write, plan.report_fd, &report, sizeof report);
   } else {
     plan.report->step = step;
+    plan.report->where = where;
     plan.report->error = error;
   }
   for (;;) {
@@ -177,13 +180,55 @@ void open_mask(const child_plan& plan) noexcept {
   syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, sigset_bytes);
 }
 
-void set_identity(child_plan& plan) noexcept {
+void set_session(const child_plan& plan) noexcept {
   if (plan.new_session && syscall(SYS_setsid) < 0) {
     fail(plan, spawn_step::setsid, errno);
   }
   if (plan.set_process_group && syscall(SYS_setpgid, 0, plan.process_group) < 0) {
     fail(plan, spawn_step::setpgid, errno);
   }
+}
+
+void set_oom_score(const child_plan& plan, const limit_steps& limits) noexcept {
+  const long file = syscall(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (file < 0 || syscall(SYS_write, file, limits.oom_score_adj, limits.oom_score_adj_size) < 0) {
+    fail(plan, spawn_step::limits, errno, at_oom_score_adj);
+  }
+  syscall(SYS_close, file);
+}
+
+// The limits come last, that of open files is then in nobody's way. setpriority and
+// sched_setaffinity are about this task alone, and the others about its own process, also while it
+// shares the caller's memory.
+void set_limits(const child_plan& plan, const limit_steps& limits) noexcept {
+  if (limits.oom_score_adj) {
+    set_oom_score(plan, limits);
+  }
+  if (limits.set_nice && syscall(SYS_setpriority, PRIO_PROCESS, 0, limits.nice) < 0) {
+    fail(plan, spawn_step::limits, errno, at_nice);
+  }
+  if (limits.cpus && syscall(SYS_sched_setaffinity, 0, limits.cpu_bytes, limits.cpus) < 0) {
+    fail(plan, spawn_step::limits, errno, at_cpus);
+  }
+  for (std::size_t i = 0; i < limits.rlimit_count; ++i) {
+    const rlimit_step& step = limits.rlimits[i];
+    kernel_rlimit value = step.value;
+    if (step.keep_hard) {
+      kernel_rlimit now{};
+      if (syscall(SYS_prlimit64, 0, step.resource, nullptr, &now) < 0) {
+        fail(plan, spawn_step::limits, errno, static_cast<int>(i));
+      }
+      value.hard = now.hard;
+    }
+    if (syscall(SYS_prlimit64, 0, step.resource, &value, nullptr) < 0) {
+      fail(plan, spawn_step::limits, errno, static_cast<int>(i));
+    }
+  }
+}
+
+// Groups first and the user last, who may not change the others any more. Each is looked at
+// again: a program must not start with rights that were to be gone, whatever a filter has answered.
+void set_credentials(const child_plan& plan) noexcept {
   if (plan.set_groups && syscall(SYS_setgroups, plan.group_count, plan.groups) < 0) {
     fail(plan, spawn_step::setgroups, errno);
   }
@@ -192,6 +237,33 @@ void set_identity(child_plan& plan) noexcept {
   }
   if (plan.set_uid && syscall(SYS_setresuid, plan.uid, plan.uid, plan.uid) < 0) {
     fail(plan, spawn_step::setuid, errno);
+  }
+  if (plan.set_groups &&
+      syscall(SYS_getgroups, 0, nullptr) != static_cast<long>(plan.group_count)) {
+    fail(plan, spawn_step::setgroups, EPERM, ids_differ);
+  }
+  unsigned ids[3] = {};
+  const auto all_are = [&ids](unsigned id) { return ids[0] == id && ids[1] == id && ids[2] == id; };
+  if (plan.set_gid &&
+      (syscall(SYS_getresgid, &ids[0], &ids[1], &ids[2]) < 0 || !all_are(plan.gid))) {
+    fail(plan, spawn_step::setgid, EPERM, ids_differ);
+  }
+  if (plan.set_uid &&
+      (syscall(SYS_getresuid, &ids[0], &ids[1], &ids[2]) < 0 || !all_are(plan.uid))) {
+    fail(plan, spawn_step::setuid, EPERM, ids_differ);
+  }
+}
+
+// Late, because a change of credentials takes it back. The signal comes when the child gets another
+// parent, and a parent that has gone before sends none: then the parent is another by now. One that
+// is outside of the child's pid namespace is 0, dead or alive.
+void bind_to_parent(const child_plan& plan) noexcept {
+  if (syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) {
+    fail(plan, spawn_step::die_with_parent, errno);
+  }
+  const long parent = syscall(SYS_getppid);
+  if (parent != plan.parent && parent != 0) {
+    fail(plan, spawn_step::die_with_parent, ESRCH);
   }
 }
 
@@ -296,6 +368,10 @@ void close_others(const child_plan& plan) noexcept {
   for (const char* const* program = plan.executables; *program; ++program) {
     syscall(SYS_execve, *program, plan.argv, plan.envp);
     last = errno;
+    if (last == ENOEXEC && plan.shell_argv) {
+      plan.shell_argv[1] = *program;
+      syscall(SYS_execve, plan.shell_argv[0], plan.shell_argv, plan.envp);
+    }
     if (last != ENOENT && last != ENOTDIR && remembered == 0) {
       remembered = last;
     }
@@ -319,7 +395,17 @@ void run_child(child_plan& plan) noexcept {
     syscall(SYS_umask, plan.umask);
   }
   set_signals(plan);
-  set_identity(plan);
+  set_session(plan);
+  // A table cut at 3 holds nothing that is not closed on exec already. Before the limits, since one
+  // of open files would hide what is above it; a hook still has the caller's descriptors.
+  const bool close_fds = plan.close_fds && plan.unshare_from != 3;
+  if (close_fds && !plan.pre_exec) {
+    close_others(plan);
+  }
+  if (plan.limits) {
+    set_limits(plan, *plan.limits);
+  }
+  set_credentials(plan);
   if (plan.pre_exec) {
     open_mask(plan);
     const bool inherits = plan.envp == environ;
@@ -329,10 +415,12 @@ void run_child(child_plan& plan) noexcept {
     if (inherits) {
       plan.envp = environ; // the hook may have changed it
     }
+    if (close_fds) {
+      close_others(plan);
+    }
   }
-  // A table cut at 3 holds nothing that is not closed on exec already.
-  if (plan.close_fds && plan.unshare_from != 3) {
-    close_others(plan);
+  if (plan.parent != 0) {
+    bind_to_parent(plan);
   }
   open_mask(plan);
   exec(plan);

@@ -3,6 +3,8 @@
 #include <subproc/command.hpp>
 #include <subproc/error.hpp>
 
+#include "limits_plan.hpp"
+
 #include <cstddef>
 
 #include <sys/types.h>
@@ -13,7 +15,11 @@ namespace subproc::detail {
 struct child_report {
   int error = 0;
   spawn_step step = spawn_step::exec;
+  int where = 0; ///< in a step of several parts; see limits_plan.hpp and ids_differ
 };
+
+/// The kernel has taken the ids, and they are others all the same.
+inline constexpr int ids_differ = 1;
 
 /// One descriptor of the child: `source` becomes `target`.
 struct fd_move {
@@ -41,6 +47,10 @@ struct child_plan {
   /// Handlers are already at default (CLONE_CLEAR_SIGHAND).
   bool handlers_cleared = false;
 
+  /// `{"/bin/sh", program, args…, null}` for a program that the kernel cannot execute; the child
+  /// fills in the program. Null: no shell.
+  const char** shell_argv = nullptr;
+
   const char* directory = nullptr;
   int umask = -1;
   signal_setup signals = signal_setup::standard;
@@ -48,6 +58,7 @@ struct child_plan {
   bool new_session = false;
   bool set_process_group = false;
   int process_group = 0;
+  const limit_steps* limits = nullptr;
   bool set_groups = false;
   const gid_t* groups = nullptr;
   std::size_t group_count = 0;
@@ -57,6 +68,8 @@ struct child_plan {
   uid_t uid = 0;
   int (*pre_exec)(void*) = nullptr;
   void* pre_exec_argument = nullptr;
+  /// The process that the child must not outlive, or 0.
+  pid_t parent = 0;
 
   /// Where a failure is written; -1 means the memory is shared and `report` is read.
   int report_fd = -1;

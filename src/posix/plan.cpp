@@ -1,9 +1,12 @@
 #include "plan.hpp"
 
 #include "../redirects.hpp"
+#include "../text.hpp"
 #include "accounts.hpp"
 #include "lookup.hpp"
 #include "open_anew.hpp"
+
+#include <subproc/memory_file.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -120,10 +123,21 @@ void launch_plan::plan_program(const command& cmd) {
     child_.envp = environ;
   }
 
-  if (program_.find('/') != std::string::npos) {
+  const bool looked_up = program_.find('/') == std::string::npos;
+  if (!looked_up && !cmd.falls_back_to_shell()) {
     executables_ = {program_.c_str(), nullptr};
   } else {
     candidates_ = executable_candidates(program_, cmd.env());
+    if (looked_up && cmd.uses_absolute_path_only()) {
+      const auto is_absolute = [](const std::string& path) { return path.front() == '/'; };
+      const auto unused =
+          std::stable_partition(candidates_.begin(), candidates_.end(), is_absolute);
+      unused_candidates_.assign(unused, candidates_.end());
+      candidates_.erase(unused, candidates_.end());
+    }
+    if (cmd.falls_back_to_shell()) {
+      plan_shell();
+    }
     executables_.reserve(candidates_.size() + 1);
     for (const std::string& candidate : candidates_) {
       executables_.push_back(candidate.c_str());
@@ -131,6 +145,17 @@ void launch_plan::plan_program(const command& cmd) {
     executables_.push_back(nullptr);
   }
   child_.executables = executables_.data();
+}
+
+void launch_plan::plan_shell() {
+  for (std::string& path : candidates_) {
+    if (path.front() == '-') {
+      path.insert(0, "./"); // the shell would take it for an option
+    }
+  }
+  shell_argv_ = {"/bin/sh", nullptr};
+  shell_argv_.insert(shell_argv_.end(), argv_.begin() + 1, argv_.end());
+  child_.shell_argv = shell_argv_.data();
 }
 
 void launch_plan::plan_identity(const command& cmd) {
@@ -143,6 +168,13 @@ void launch_plan::plan_identity(const command& cmd) {
   child_.new_session = cmd.has_new_session();
   child_.set_process_group = cmd.process_group().has_value();
   child_.process_group = cmd.process_group().value_or(0);
+  if (const limits* given = cmd.get<limits>()) {
+    limits_.lower(*given);
+    child_.limits = limits_.steps();
+  }
+  if (cmd.dies_with_parent()) {
+    child_.parent = ::getpid();
+  }
   if (cmd.pre_exec()) {
     child_.pre_exec = cmd.pre_exec()->function;
     child_.pre_exec_argument = cmd.pre_exec()->argument;
@@ -171,7 +203,7 @@ void launch_plan::plan_descriptors(const command& cmd) {
     const int flags = inherits[number] ? ::fcntl(number, F_GETFL) : -1;
     inherited_nonblocking_[number] = flags >= 0 && (flags & O_NONBLOCK) != 0;
   }
-  moves_.reserve(3 + cmd.pass_fds().size());
+  moves_.reserve(3 + cmd.pass_fds().size() + cmd.pass_bytes().size());
   const int in_source = source(effective_in(cmd), cmd);
   if (in_source != keep_as_is) {
     moves_.push_back({in_source, 0, -1});
@@ -200,6 +232,10 @@ void launch_plan::plan_descriptors(const command& cmd) {
     moves_.push_back({mapping.parent, mapping.child, -1});
     kept_.push_back(mapping.child);
   }
+  for (const passed_bytes& passed : cmd.pass_bytes()) {
+    moves_.push_back({bytes_source(passed.bytes, passed.form, "pass_bytes"), passed.child, -1});
+    kept_.push_back(passed.child);
+  }
   std::sort(kept_.begin(), kept_.end());
   child_.moves = moves_.data();
   child_.move_count = moves_.size();
@@ -217,6 +253,9 @@ int launch_plan::source(const input_redirect& what, const command& cmd) {
   }
   if (const auto* path = std::get_if<file>(&what)) {
     return own(open_file(*path, true));
+  }
+  if (const auto* bytes = std::get_if<memory>(&what)) {
+    return bytes_source(bytes->bytes, bytes_form::file, "in");
   }
   return std::holds_alternative<null_t>(what) ? child_plan::null_device : inherited(0);
 }
@@ -261,6 +300,32 @@ int launch_plan::own(unique_handle child_end) {
   return child_ends_.back().get();
 }
 
+// Nothing of the bytes may be in an error.
+int launch_plan::bytes_source(const std::string& bytes, bytes_form form, const char* option) {
+  if (form == bytes_form::file) {
+    try {
+      child_ends_.push_back(memory_file(bytes));
+    } catch (const std::system_error& error) {
+      throw spawn_error(error.code(), spawn_step::memory, option);
+    }
+    return child_ends_.back().get();
+  }
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) < 0) {
+    fail(spawn_step::pipe);
+  }
+  child_ends_.emplace_back(ends[0]);
+  const unique_handle writer(ends[1]);
+  // check() has seen to it that they fit, but a user of many pipes gets small ones.
+  if (::fcntl(writer.get(), F_SETFL, O_NONBLOCK) < 0 ||
+      (!bytes.empty() &&
+       ::write(writer.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))) {
+    throw spawn_error(make_error_code(std::errc::no_buffer_space), spawn_step::memory, option,
+                      "the pipe does not take them all, hand them over as a file");
+  }
+  return child_ends_.back().get();
+}
+
 int launch_plan::make_pipe(bool child_reads, unique_handle& parent_end, const command& cmd) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) < 0) {
@@ -288,10 +353,27 @@ int launch_plan::highest_source() const noexcept {
   return highest;
 }
 
+const std::string* launch_plan::program_left_out() const {
+  for (const std::string& candidate : unused_candidates_) {
+    const std::string path = directory_.empty() ? candidate : directory_ + '/' + candidate;
+    struct stat is {};
+    if (::stat(path.c_str(), &is) == 0 && S_ISREG(is.st_mode) &&
+        ::access(path.c_str(), X_OK) == 0) {
+      return &candidate;
+    }
+  }
+  return nullptr;
+}
+
 spawn_error launch_plan::error(const child_report& report) const {
   const error_code ec(report.error, std::system_category());
   switch (report.step) {
   case spawn_step::exec:
+    if (const std::string* left_out = program_left_out(); left_out && report.error == ENOENT) {
+      return {ec, report.step, program_,
+              "absolute_path_only() leaves out " + shown(*left_out) +
+                  ", which a relative entry of PATH leads to"};
+    }
     if (report.error == ENOENT && program_.find(' ') != std::string::npos &&
         program_.find('/') == std::string::npos) {
       return {ec, report.step, program_, "a string is one name and never split at spaces"};
@@ -301,6 +383,13 @@ spawn_error launch_plan::error(const child_report& report) const {
     return {ec, report.step, directory_};
   case spawn_step::open:
     return {ec, report.step, "/dev/null"};
+  case spawn_step::limits:
+    return {ec, report.step, limits_.member(report.where)};
+  case spawn_step::setgroups:
+  case spawn_step::setgid:
+  case spawn_step::setuid:
+    return {
+        ec, report.step, {}, report.where == ids_differ ? "the ids are not those asked for" : ""};
   default:
     return {ec, report.step, {}};
   }

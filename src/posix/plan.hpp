@@ -1,6 +1,7 @@
 #pragma once
 
 #include "child.hpp"
+#include "limits_plan.hpp"
 
 #include <subproc/launcher.hpp>
 
@@ -47,11 +48,14 @@ private:
   void plan_program(const command& cmd);
   void plan_descriptors(const command& cmd);
   void plan_identity(const command& cmd);
+  void plan_shell();
+  const std::string* program_left_out() const;
   int source(const input_redirect& what, const command& cmd);
   int source(const output_redirect& what, const command& cmd, unique_handle& parent_end);
   int inherited(int number);
   int blocking(int descriptor);
   int own(unique_handle child_end);
+  int bytes_source(const std::string& bytes, bytes_form form, const char* option);
   int make_pipe(bool child_reads, unique_handle& parent_end, const command& cmd);
 
   child_plan child_;
@@ -62,8 +66,11 @@ private:
   std::vector<const char*> envp_;
   std::vector<std::string> candidates_;
   std::vector<const char*> executables_;
+  std::vector<std::string> unused_candidates_; ///< of relative entries of PATH
+  std::vector<const char*> shell_argv_;
   std::vector<fd_move> moves_;
   std::vector<int> kept_;
+  limits_plan limits_;
   std::vector<gid_t> groups_;
   std::vector<unique_handle> child_ends_;
   bool inherited_nonblocking_[3] = {};

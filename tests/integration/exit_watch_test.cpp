@@ -568,4 +568,33 @@ TEST_SUITE("exit_watch") {
     CHECK(seen == count);
   }
 
+  TEST_CASE("exit_watch: want of a descriptor is not taken for a kernel without group signals") {
+    if (!in_own_process_without_sanitizer()) {
+      return;
+    }
+    // The first start of a group asks the kernel, for which it gets no descriptor here.
+    {
+      std::vector<unique_handle> fill;
+      rlimit before{};
+      ::getrlimit(RLIMIT_NOFILE, &before);
+      const rlimit few{100, before.rlim_max};
+      REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+      for (int number = 0; (number = ::dup(0)) >= 0;) {
+        fill.emplace_back(number);
+      }
+      fill.pop_back(); // for the pidfd of the child
+      CHECK(run(command("true").process_group(0)).status.success());
+      ::setrlimit(RLIMIT_NOFILE, &before);
+    }
+    const unique_handle self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+    constexpr unsigned to_group = 4; // PIDFD_SIGNAL_PROCESS_GROUP
+    const bool kernel_can =
+        ::syscall(SYS_pidfd_send_signal, self.get(), 0, nullptr, to_group) == 0 || errno == ESRCH;
+    asio::io_context context;
+    process leader(context, command("true").process_group(0));
+    leader.wait();
+    // Kept unreaped only where its number is needed for signals.
+    CHECK((::kill(leader.pid(), 0) == 0) == !kernel_can);
+  }
+
 } // TEST_SUITE

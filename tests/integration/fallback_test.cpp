@@ -6,6 +6,7 @@
 
 #include "children.hpp"
 #include "own_process.hpp"
+#include "refused_calls.hpp"
 
 #include <asio/io_context.hpp>
 #include <asio/read_until.hpp>
@@ -20,10 +21,7 @@
 #include <utility>
 #include <vector>
 
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -39,40 +37,6 @@ using namespace subproc;
 using namespace subproc::test;
 
 namespace {
-
-/// A system call; with a first argument given, only the calls that have it.
-struct refusal {
-  long call;
-  int first_argument = -1;
-};
-
-// With this filter each of these calls fails with the error, here and in all children.
-void refuse_from_now_on(const std::vector<refusal>& calls, int error) {
-  const auto load = [](std::size_t offset) {
-    return sock_filter{BPF_LD | BPF_W | BPF_ABS, 0, 0, static_cast<unsigned>(offset)};
-  };
-  const auto unless = [](long value, unsigned char skipped) {
-    return sock_filter{BPF_JMP | BPF_JEQ | BPF_K, 0, skipped, static_cast<unsigned>(value)};
-  };
-  const auto answer = [](unsigned value) { return sock_filter{BPF_RET | BPF_K, 0, 0, value}; };
-  std::vector<sock_filter> filter;
-  for (const refusal& refused : calls) {
-    const bool any = refused.first_argument < 0;
-    filter.push_back(load(offsetof(seccomp_data, nr)));
-    filter.push_back(unless(refused.call, any ? 1 : 3));
-    if (!any) {
-      filter.push_back(load(offsetof(seccomp_data, args)));
-      filter.push_back(unless(refused.first_argument, 1));
-    }
-    filter.push_back(answer(SECCOMP_RET_ERRNO | static_cast<unsigned>(error)));
-  }
-  filter.push_back(answer(SECCOMP_RET_ALLOW));
-  const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
-    std::_Exit(left_out);
-  }
-}
 
 // For libc, clone3 is missing only if the error is ENOSYS: with any other one it makes no threads.
 // The library's have to be there before, and it must not have met clone3 until then.

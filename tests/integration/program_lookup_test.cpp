@@ -246,6 +246,62 @@ TEST_SUITE("program lookup") {
     CHECK(found(command("/bin/sh", "-c", "echo wrong").executable("no-such-program")) == "ENOENT");
   }
 
+  TEST_CASE("program lookup: a shell runs what the kernel cannot, only when asked [C41] [K142]") {
+    const leak_check leaks;
+    const programs here;
+    here.write("path/tool", "echo \"tool $0 $*\"\n");
+    here.write("-dash/tool", "echo \"dash $*\"\n");
+    here.write("empty/tool", "");
+    here.write("later/tool", "#!/bin/sh\necho later\n");
+    const surroundings place("/bin:/usr/bin", here.path("."));
+    const command by_path(here.path("path/tool"), "a b", "c");
+    CHECK(found(by_path) == "ENOEXEC");
+    CHECK(found(command(by_path).shell_fallback(false)) == "ENOEXEC");
+    CHECK(found(command(by_path).shell_fallback()) == "tool " + here.path("path/tool") + " a b c");
+    CHECK(found(command("path/tool").shell_fallback()) == "tool path/tool ");
+    CHECK(found(command("other", "x").executable("path/tool").shell_fallback()) ==
+          "tool path/tool x");
+    // Looked up, it hides what comes later, as for execvp(3).
+    const environment path = with_path(here.path("path") + ':' + here.path("later"));
+    CHECK(found(command("tool", "x").env(path)) == "later");
+    CHECK(found(command("tool", "x").env(path).shell_fallback()) ==
+          "tool " + here.path("path/tool") + " x");
+    // No name is taken for an option of the shell, and nothing else changes.
+    CHECK(found(command("-dash/tool", "-c").shell_fallback()) == "dash -c");
+    CHECK(found(command("tool", "-c").env(with_path("-dash")).shell_fallback()) == "dash -c");
+    CHECK(run(command(here.path("empty/tool")).shell_fallback()).status.success());
+    CHECK(found(command(here.path("later/tool")).shell_fallback()) == "later");
+    CHECK(found(command("/no/such").shell_fallback()) == "ENOENT");
+  }
+
+  TEST_CASE("program lookup: relative entries of PATH are left out when asked [A3]") {
+    const leak_check leaks;
+    const programs here;
+    here.program("child/tool", "the child's");
+    here.program("child/bin/tool", "the child's, below");
+    here.program("system/tool", "the system's");
+    here.folder("child/folder/tool");
+    const command tool = command("tool").cwd(here.path("child")).absolute_path_only();
+    for (const char* const entry : {"", ".", "bin", "./bin", "../child"}) {
+      CAPTURE(entry);
+      const std::string only = std::string(entry) + ':';
+      CHECK(found(command(tool).env(with_path(only + here.path("system")))) == "the system's");
+      CHECK(found(command(tool).env(with_path(only))) == "ENOENT");
+      const spawn_error error = spawn_error_of([&] { run(command(tool).env(with_path(only))); });
+      const std::string what = error.what();
+      CHECK_MESSAGE(what.find("absolute_path_only() leaves out '") != std::string::npos, what);
+      CHECK(error.path() == "tool");
+    }
+    // Where it is not there either, nothing is said.
+    const spawn_error missing =
+        spawn_error_of([&] { run(command(tool).env(with_path("folder:nowhere"))); });
+    CHECK(std::string(missing.what()).find("absolute_path_only") == std::string::npos);
+    // What has a slash was not looked up.
+    CHECK(found(command("./tool").cwd(here.path("child")).absolute_path_only()) == "the child's");
+    CHECK(found(command("./tool").cwd(here.path("child")).absolute_path_only().shell_fallback()) ==
+          "the child's");
+  }
+
   TEST_CASE("program lookup: what no system call could take is refused before a start "
             "[T21] [K36] [K37]") {
     const leak_check leaks;

@@ -85,7 +85,7 @@ bool surely_pending(op which) { return which != op::spawn; }
 bool needs_child(op which) { return which != op::spawn && which != op::run; }
 
 // Counts what it gives and gets back.
-struct memory {
+struct memory_use {
   std::atomic<int> given = 0;
   std::atomic<int> held = 0;
 };
@@ -94,7 +94,7 @@ template <class T>
 struct counting_allocator {
   using value_type = T;
 
-  explicit counting_allocator(memory& m) : counts(&m) {}
+  explicit counting_allocator(memory_use& m) : counts(&m) {}
   template <class U>
   counting_allocator(const counting_allocator<U>& other) : counts(other.counts) {}
 
@@ -113,7 +113,7 @@ struct counting_allocator {
     return counts == other.counts;
   }
 
-  memory* counts;
+  memory_use* counts;
 };
 
 error_code code_of(const std::exception_ptr& error) {
@@ -352,7 +352,7 @@ TEST_SUITE("tokens") {
       CAPTURE(static_cast<int>(which));
       asio::io_context context;
       process child(context, short_one());
-      memory counts;
+      memory_use counts;
       int calls = 0;
       begin(which, child, context.get_executor(), short_one(),
             asio::bind_allocator(counting_allocator<int>(counts), [&](auto&&...) {
@@ -376,7 +376,7 @@ TEST_SUITE("tokens") {
     const leak_check leaks;
     for (const op which : all_ops) {
       CAPTURE(static_cast<int>(which));
-      memory counts;
+      memory_use counts;
       {
         std::optional<asio::io_context> context(std::in_place);
         process child = start_endless(*context);

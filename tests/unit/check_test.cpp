@@ -120,6 +120,37 @@ TEST_SUITE("check") {
     CHECK(passes(command("a").pass_fds({5, 5, 1})));
   }
 
+  TEST_CASE("check: passed bytes need close_fds and a descriptor of their own") {
+    refuses(command("a").pass_bytes(5, "x").close_fds(false), "pass_bytes", "close_fds(false)");
+    refuses(command("a").pass_bytes(2, "x"), "pass_bytes", "descriptor 2 is below 3");
+    refuses(command("a").pass_bytes(5, "x").pass_bytes(5, "y"), "pass_bytes", "5 is given twice");
+    refuses(command("a").pass_fds({5}).pass_bytes(5, "y"), "pass_bytes", "5 is given twice");
+    refuses(command("a").pass_bytes(5, std::string(65537, 'x'), bytes_form::pipe), "pass_bytes",
+            "65537 bytes are too many for a pipe");
+    CHECK(passes(command("a").pass_bytes(5, std::string(65536, 'x'), bytes_form::pipe)));
+    CHECK(passes(command("a").pass_fds({6}).pass_bytes(5, std::string(65537, 'x'))));
+  }
+
+  TEST_CASE("check: limits are refused by the name of their member") {
+    const auto with = [](limits what) { return command("a").with(std::move(what)); };
+    refuses(with({.rlimits = {{"files", 1}}}), "limits.rlimits", "'files' is no resource");
+    refuses(with({.rlimits = {{"nofile", 2, 1}}}), "limits.nofile", "above the hard one");
+    refuses(with({.rlimits = {{"core", unlimited, 0}}}), "limits.core", "above the hard one");
+    refuses(with({.rlimits = {{"as", 1}, {resource::as, 2}}}), "limits.as", "given twice");
+    refuses(with({.nice = 20}), "limits.nice", "20 is not from -20 to 19");
+    refuses(with({.nice = -21}), "limits.nice", "-21 is not from -20 to 19");
+    refuses(with({.oom_score_adj = 1001}), "limits.oom_score_adj", "1001 is not from -1000");
+    refuses(with({.oom_score_adj = -1001}), "limits.oom_score_adj", "-1001 is not from -1000");
+    refuses(with({.cpus = std::vector<int>()}), "limits.cpus", "empty");
+    refuses(with({.cpus = {{0, -1}}}), "limits.cpus", "-1 is not from 0 to 8191");
+    refuses(with({.cpus = {{8192}}}), "limits.cpus", "8192 is not from 0 to 8191");
+    CHECK(passes(with({})));
+    CHECK(passes(with({.rlimits = {{"RLIMIT_NOFILE", 1, unlimited}, {"cpu", 0}},
+                       .nice = -20,
+                       .cpus = {{0, 0, 8191}},
+                       .oom_score_adj = -1000})));
+  }
+
   TEST_CASE("check: process groups are 0 or more and exclude a new session") {
     refuses(command("a").process_group(-1), "process_group", "-1 is negative");
     refuses(command("a").process_group(0).new_session(), "process_group", "new_session");

@@ -146,6 +146,11 @@ TEST_SUITE("command") {
     CHECK_FALSE(cmd.checked());
     CHECK((cmd.limit() == capture_limit{}));
     CHECK(cmd.launcher() == nullptr);
+    CHECK(cmd.pass_bytes().empty());
+    CHECK(cmd.get<limits>() == nullptr);
+    CHECK_FALSE(cmd.falls_back_to_shell());
+    CHECK_FALSE(cmd.uses_absolute_path_only());
+    CHECK_FALSE(cmd.dies_with_parent());
   }
 
   TEST_CASE("command: every option reads back what was set") {
@@ -169,6 +174,11 @@ TEST_SUITE("command") {
                             .drain_timeout(0.5s)
                             .inactivity_timeout(7s)
                             .ordered_output()
+                            .pass_bytes(5, "secret")
+                            .with(limits{.nice = 5})
+                            .shell_fallback()
+                            .absolute_path_only()
+                            .die_with_parent()
                             .check()
                             .ok_codes({0, 1})
                             .stop_steps({{2, 5s}, {9, 1s}})
@@ -192,6 +202,11 @@ TEST_SUITE("command") {
     CHECK((cmd.drain_timeout() == duration(500ms)));
     CHECK((cmd.inactivity_timeout() == duration(7s)));
     CHECK(cmd.has_ordered_output());
+    CHECK((cmd.pass_bytes() == std::vector<passed_bytes>{{5, "secret", bytes_form::file}}));
+    CHECK(cmd.get<limits>()->nice == 5);
+    CHECK(cmd.falls_back_to_shell());
+    CHECK(cmd.uses_absolute_path_only());
+    CHECK(cmd.dies_with_parent());
     CHECK(cmd.checked());
     CHECK((cmd.ok_codes() == std::vector<long long>{0, 1}));
     CHECK((cmd.stop_steps() == std::vector<stop_step>{{2, 5s}, {9, 1s}}));
@@ -262,6 +277,16 @@ TEST_SUITE("command") {
     std::ostringstream text;
     text << command("ls", "a b");
     CHECK(text.str() == "ls 'a b'");
+  }
+
+  TEST_CASE("command: passed bytes add up, count in comparisons, and are never printed") {
+    const command one = command("a").in(memory("secret")).pass_bytes(3, "secret");
+    const command two = command(one).pass_bytes(4, "secret", bytes_form::pipe);
+    CHECK(two.pass_bytes().size() == 2);
+    CHECK((one != two));
+    CHECK((one != command("a").in(memory("secret")).pass_bytes(3, "other")));
+    CHECK((one == command("a").in(memory("secret")).pass_bytes(3, "secret")));
+    CHECK(to_string(two) == "a");
   }
 
   TEST_CASE("command: one that cannot start because of a NUL byte prints as well") {

@@ -109,6 +109,10 @@ TEST_SUITE("error") {
     CHECK(std::string(spawn_error(system_error_code(std::errc::invalid_argument),
                                   spawn_step::arguments, "umask", "-1 is wrong")
                           .what()) == "cannot start a child: umask: -1 is wrong: Invalid argument");
+    CHECK(std::string(spawn_error(system_error_code(std::errc::operation_not_permitted),
+                                  spawn_step::limits, "limits.nofile")
+                          .what()) ==
+          "cannot start a child: limits.nofile: Operation not permitted");
   }
 
   TEST_CASE("error: a spawn_error equals its std::errc, whoever made the code") {

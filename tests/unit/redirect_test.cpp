@@ -12,6 +12,7 @@ using namespace subproc;
 static_assert(std::is_convertible_v<merge_t, error_redirect>);
 static_assert(!std::is_constructible_v<output_redirect, merge_t>);
 static_assert(!std::is_constructible_v<input_redirect, merge_t>);
+static_assert(!std::is_constructible_v<output_redirect, memory>);
 
 // There is nothing to pass on of an input.
 static_assert(std::is_convertible_v<subproc::tee, output_redirect> &&
@@ -48,6 +49,7 @@ TEST_SUITE("redirect") {
     CHECK(std::holds_alternative<merge_t>(error_redirect(merge)));
     CHECK(std::holds_alternative<fd>(output_redirect(fd(2))));
     CHECK(std::holds_alternative<file>(output_redirect(file("log"))));
+    CHECK(std::holds_alternative<memory>(input_redirect(memory("bytes"))));
   }
 
   TEST_CASE("redirect: a descriptor comes from a number or an object that has one") {
@@ -72,6 +74,8 @@ TEST_SUITE("redirect") {
     CHECK((output_redirect(fd(2)) == output_redirect(fd(2))));
     CHECK((output_redirect(fd(2)) != output_redirect(fd(1))));
     CHECK((output_redirect(null) != output_redirect(inherit)));
+    CHECK((input_redirect(memory("a")) == input_redirect(memory("a"))));
+    CHECK((input_redirect(memory("a")) != input_redirect(memory("b"))));
     CHECK((input_redirect(file("a")) != input_redirect(file("a", open_mode::read))));
   }
 }
