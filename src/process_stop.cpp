@@ -213,8 +213,12 @@ error_code process_core::run(steady_clock::time_point deadline) {
   if (ec) {
     return ec;
   }
-  communicate_blocking(held);
-  ec = communicate_->outcome();
+  try {
+    communicate_blocking(held);
+    ec = communicate_->outcome();
+  } catch (const std::system_error& error) { // the wait itself
+    ec = error.code();
+  }
   if (ec) {
     const auto& steps = command_.stop_steps();
     stop_machine machine(steps ? *steps : std::vector{kill_step()}, scope_ == scope::process);

@@ -86,7 +86,10 @@ public:
   ~pidfd_child() override {
     if (report_ && hold_leader_) {
       siginfo_t info{};
-      syscall(SYS_waitid, wait_by_pidfd, pidfd_.get(), &info, WEXITED | WNOHANG, nullptr);
+      while (syscall(SYS_waitid, wait_by_pidfd, pidfd_.get(), &info, WEXITED | WNOHANG, nullptr) <
+                 0 &&
+             errno == EINTR) {
+      }
     }
   }
 

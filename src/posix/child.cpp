@@ -32,7 +32,8 @@ struct kernel_sigaction {
 [[noreturn]] void fail(const child_plan& plan, spawn_step step, int error, int where = 0) noexcept {
   if (plan.report_fd >= 0) {
     const child_report report{error, step, where};
-    syscall(SYS_write, plan.report_fd, &report, sizeof report);
+    while (syscall(SYS_write, plan.report_fd, &report, sizeof report) < 0 && errno == EINTR) {
+    }
   } else {
     plan.report->step = step;
     plan.report->where = where;
@@ -177,7 +178,9 @@ void set_signals(const child_plan& plan) noexcept {
 
 void open_mask(const child_plan& plan) noexcept {
   const unsigned long mask = plan.signals == signal_setup::keep ? plan.parent_mask : 0;
-  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, sigset_bytes);
+  if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, sigset_bytes) < 0) {
+    fail(plan, spawn_step::signals, errno);
+  }
 }
 
 void set_session(const child_plan& plan) noexcept {
@@ -287,16 +290,20 @@ bool is_kept(const child_plan& plan, int descriptor) noexcept {
   return false;
 }
 
+void close_every_number(const child_plan& plan) noexcept {
+  for (int descriptor = 3; descriptor < 65536; ++descriptor) {
+    if (!is_kept(plan, descriptor)) {
+      syscall(SYS_close, descriptor);
+    }
+  }
+}
+
 // For kernels without close_range: what is open, from /proc, else every possible number.
 void close_one_by_one(const child_plan& plan) noexcept {
   const int dir = static_cast<int>(
       syscall(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (dir < 0) {
-    for (int descriptor = 3; descriptor < 65536; ++descriptor) {
-      if (!is_kept(plan, descriptor)) {
-        syscall(SYS_close, descriptor);
-      }
-    }
+    close_every_number(plan);
     return;
   }
   alignas(kernel_dirent) char buffer[1024];
@@ -305,7 +312,11 @@ void close_one_by_one(const child_plan& plan) noexcept {
     syscall(SYS_lseek, dir, 0, SEEK_SET);
     for (;;) {
       const long size = syscall(SYS_getdents64, dir, buffer, sizeof buffer);
-      if (size <= 0) {
+      if (size < 0) {
+        close_every_number(plan);
+        return;
+      }
+      if (size == 0) {
         break;
       }
       for (long at = 0; at < size;) {
@@ -391,8 +402,9 @@ void run_child(child_plan& plan) noexcept {
   if (plan.directory && syscall(SYS_chdir, plan.directory) < 0) {
     fail(plan, spawn_step::chdir, errno);
   }
-  if (plan.umask >= 0) {
-    syscall(SYS_umask, plan.umask);
+  // It cannot fail, but a filter can refuse it: then the child's files would be open to others.
+  if (plan.umask >= 0 && syscall(SYS_umask, plan.umask) < 0) {
+    fail(plan, spawn_step::umask, errno);
   }
   set_signals(plan);
   set_session(plan);

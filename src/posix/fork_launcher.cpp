@@ -66,7 +66,13 @@ void read_report(launch_plan& plan, pid_t pid, int descriptor) {
     if (n < 0 && errno == EINTR) {
       continue;
     }
-    if (n <= 0) {
+    if (n < 0) { // it may run or not: nobody must be left with a child that is unknown
+      const int error = errno;
+      ::kill(pid, SIGKILL);
+      reap(pid);
+      fail(spawn_step::fork, error);
+    }
+    if (n == 0) {
       break;
     }
     have += static_cast<std::size_t>(n);

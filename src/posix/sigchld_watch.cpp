@@ -158,7 +158,9 @@ public:
     of_this_process<sigchld_watch>().remove(pid_);
     if (report_ && hold_leader_ && !released_) {
       siginfo_t info{};
-      ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG);
+      while (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG) < 0 &&
+             errno == EINTR) {
+      }
     }
   }
 

@@ -17,11 +17,13 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -237,6 +239,61 @@ TEST_SUITE("fallback") {
 
   TEST_CASE("fallback: without any of the new calls all works [T8]") {
     check_without(every_new_call, {launcher_kind::vfork, false});
+  }
+
+  TEST_CASE("fallback: a mask of modes that is refused is an error, not forgotten") {
+    if (!own_part().empty()) {
+      refuse_from_now_on({{SYS_umask}}, EPERM);
+      const spawn_error refused = spawn_error_of([] { run(command("true").umask(077)); });
+      CHECK(refused.step() == spawn_step::umask);
+      CHECK(refused.code() == std::errc::operation_not_permitted);
+      CHECK(run(command("true")).status.success());
+      return;
+    }
+    const leak_check leaks;
+    run_part("1");
+  }
+
+  TEST_CASE("fallback: without close_range and a list of what is open no child gets more [T8]") {
+    if (!own_part().empty()) {
+      refuse_from_now_on({{SYS_close_range}, {SYS_getdents64}}, EPERM);
+      const unique_handle careless(::dup(0)); // without close-on-exec
+      const std::string number = std::to_string(careless.get());
+      constexpr int not_open = 99; // what steps ends with
+      CHECK(run(steps({"close:" + number}).err(null)).status.exit_code() == not_open);
+      CHECK(run(steps({"close:" + number}).close_fds(false)).status.success());
+      return;
+    }
+    const leak_check leaks;
+    run_part("1");
+  }
+
+  TEST_CASE("fallback: when the wait itself fails the child is killed and the result is there") {
+    if (!own_part().empty()) {
+      // poll(2) refuses more entries than the limit of open files, whatever their number.
+      class limiting final : public launcher {
+      public:
+        launched_child start(const command& cmd) override {
+          launched_child started = default_launcher()->start(cmd);
+          const rlimit few{2, 1024};
+          REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+          return started;
+        }
+      };
+      const command cmd =
+          command(helper("forever")).out(piped).launcher(std::make_shared<limiting>());
+      try {
+        run(cmd);
+        FAIL("no exception");
+      } catch (const operation_error& error) {
+        CHECK(error.code() == std::errc::invalid_argument);
+        CHECK(error.result().status.signal() == SIGKILL);
+      }
+      CHECK_FALSE(has_children());
+      return;
+    }
+    const leak_check leaks;
+    run_part("1");
   }
 
 #ifdef SYS_vfork
