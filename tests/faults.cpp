@@ -333,7 +333,8 @@ const std::vector<rule>& rules() {
       {"ct", "write(eventfd)", {}, {}},
       {"ct", "ioctl", {}, {}},
       // Signals.
-      {"c", "pidfd_send_signal", {EPERM}, {ok, "stop: E"}, "stopped"}, // a group of others
+      // A group of others; a filter that is younger than the first stop.
+      {"c", "pidfd_send_signal", {EPERM, ENOSYS}, {ok, "stop: E"}, "stopped"},
       {"ct", "pidfd_send_signal", {ENOSYS, EPERM}, {ok}},
       {"ct", "kill", {ESRCH}, {ok}},
       // The child.
@@ -362,7 +363,8 @@ const std::vector<rule>& rules() {
       {"h", "execve", {ETXTBSY}, {ok}},
       {"h",
        "execve",
-       {ENOENT, EACCES, ENOTDIR, ENOEXEC, ELOOP, EPERM, EIO},
+       {ENOENT, EACCES, ENOTDIR, ENOEXEC, E2BIG, ENOMEM, ELOOP, EPERM, EIO, EINVAL, EISDIR, EMFILE,
+        ENFILE, ELIBBAD},
        {ok},
        "path",
        1}, // on to the next folder
