@@ -1,5 +1,5 @@
-// A password for a program, that nobody else can see: at a descriptor of the child's, and neither in
-// its arguments, which everybody can read, nor in its environment, which its own children get.
+// A password for a program, that nobody else can see: at a descriptor of the child's, and neither
+// in its arguments, which everybody can read, nor in its environment, which its own children get.
 
 #include <subproc/subproc.hpp>
 

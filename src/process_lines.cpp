@@ -1,5 +1,5 @@
-// Reading by lines: one text at a time, and whole streams. What was read and not handed out stays in
-// the pipe end's read-ahead, whatever ends an operation, so that nothing can be lost.
+// Reading by lines: one text at a time, and whole streams. What was read and not handed out stays
+// in the pipe end's read-ahead, whatever ends an operation, so that nothing can be lost.
 
 #include "process_core.hpp"
 

@@ -20,8 +20,8 @@ struct refusal {
   int first_argument = -1;
 };
 
-/// From now on each of these calls fails with the error, here and in all children; with 0 it is said
-/// to have worked. Threads that are there already keep them.
+/// From now on each of these calls fails with the error, here and in all children; with 0 it is
+/// said to have worked. Threads that are there already keep them.
 inline void refuse_from_now_on(const std::vector<refusal>& calls, int error) {
   const auto load = [](std::size_t offset) {
     return sock_filter{BPF_LD | BPF_W | BPF_ABS, 0, 0, static_cast<unsigned>(offset)};

@@ -60,7 +60,8 @@ SUBPROC_API std::ostream& operator<<(std::ostream& os, spawn_step step);
 class SUBPROC_API spawn_error : public std::system_error {
 public:
   /// `path`: the program as the caller named it (exec), the directory (chdir), the file (open), the
-  /// option that was wrong (arguments, limits), else empty. `detail`: what is wrong, where more is known.
+  /// option that was wrong (arguments, limits), else empty. `detail`: what is wrong, where more is
+  /// known.
   spawn_error(error_code ec, spawn_step step, std::string path, const std::string& detail = {});
 
   spawn_step step() const noexcept { return step_; }

@@ -106,7 +106,8 @@ auto for_each_line(const Executor& executor, const core_ptr& core, stream_id fir
  * is read by the next operation.
  * @param on_line called as long as the operation lasts; the view is lent for the call.
  * @par Completion signature @code void(std::exception_ptr error, std::size_t lines) @endcode
- * `lines` were handed out, the one at which the function threw included, one in pieces counted once.
+ * `lines` were handed out, the one at which the function threw included, one in pieces counted
+ * once.
  * @par Errors what the function throws; std::system_error with asio::error::not_found (a line is
  * longer than the limit, long_line::error), errc::operation_pending, asio::error::bad_descriptor
  * (not piped or closed), std::errc::invalid_argument (pieces of 0 bytes), any error of read(2).

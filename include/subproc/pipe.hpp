@@ -47,7 +47,8 @@ public:
   /// descriptor any more: `buffered()` lends it, before and after.
   unique_handle release() noexcept { return detail::release_stream(core_, stream_); }
 
-  /// Closes this end and drops what was read ahead. Pending operations end with asio::error::operation_aborted.
+  /// Closes this end and drops what was read ahead. Pending operations end with
+  /// asio::error::operation_aborted.
   void close() noexcept { detail::close(core_, stream_); }
 
   /// Ends pending operations of this pipe with asio::error::operation_aborted.
@@ -78,10 +79,10 @@ protected:
 /// The caller's end of a child's stdout or stderr: an AsyncReadStream and SyncReadStream of Asio,
 /// so that `asio::async_read` and the like work on it, and a reader of lines.
 ///
-/// Reading by lines reads ahead: up to 64 KiB more than the limit of a line, and no further, so that
-/// a child whose output nobody takes is held back by its pipe. What was read ahead is served first
-/// to every other way of reading, communicate too; poll(2) does not see it, `buffered()` does. An
-/// error, a cancellation and a time-out take nothing.
+/// Reading by lines reads ahead: up to 64 KiB more than the limit of a line, and no further, so
+/// that a child whose output nobody takes is held back by its pipe. What was read ahead is served
+/// first to every other way of reading, communicate too; poll(2) does not see it, `buffered()`
+/// does. An error, a cancellation and a time-out take nothing.
 ///
 /// End-of-file is asio::error::eof. One read at a time; a second one, or one while communicate
 /// runs, ends with errc::operation_pending.

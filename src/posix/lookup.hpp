@@ -10,7 +10,8 @@
 namespace subproc::detail {
 
 /// The paths to try in turn, in the child's working directory: the program itself when it has a
-/// slash, else one for each entry of PATH, in order. That PATH is the child's, so `env` decides when given.
+/// slash, else one for each entry of PATH, in order. That PATH is the child's, so `env` decides
+/// when given.
 std::vector<std::string> executable_candidates(std::string_view program,
                                                const std::optional<environment>& env);
 

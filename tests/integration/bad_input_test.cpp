@@ -40,7 +40,7 @@ namespace {
 
 constexpr std::array launchers{launcher_kind::none, launcher_kind::vfork, launcher_kind::fork};
 constexpr std::array time_outs{-1.0, -std::numeric_limits<double>::infinity(),
-                             std::numeric_limits<double>::quiet_NaN(), 0.0};
+                               std::numeric_limits<double>::quiet_NaN(), 0.0};
 
 constexpr duration seconds(double number) { return std::chrono::duration<double>(number); }
 

@@ -395,7 +395,7 @@ TEST_SUITE("tee") {
         counter.join();
         CHECK(passed == size);
         CHECK(done.result.out.size() == 1000);
-        CHECK(peak_resident_bytes() < before + size / 4);
+        CHECK((sanitized || peak_resident_bytes() < before + size / 4)); // they keep freed memory
       }
     });
     // Also what is read before a limit ends the run.
