@@ -60,22 +60,8 @@ command nothing() { return command(helper("nothing")); }
 
 // What a part wrote; empty when it had to be left out.
 std::string output_of(const command& part) {
-  try {
-    const completed_process done = run(part);
-    return check_part(done) ? done.out : std::string();
-  } catch (const spawn_error& error) {
-    REQUIRE(error.code() == std::errc::permission_denied);
-    MESSAGE("left out: this program cannot be read by others");
-    return {};
-  }
-}
-
-// In a part, as a user without rights: the caller if it is one already.
-command as_ordinary_user(command part) {
-  if (::geteuid() == 0) {
-    part.user(nobody_here).group(nobody_here).extra_groups({});
-  }
-  return part;
+  const completed_process done = run(part);
+  return check_part(done) ? done.out : std::string();
 }
 
 std::vector<std::string> lines_with(const std::string& text, const std::string& word) {
@@ -483,7 +469,7 @@ TEST_SUITE("spawn") {
             "[T18] [K84]") {
     if (own_part().empty()) {
       const leak_check leaks;
-      output_of(as_ordinary_user(this_case("1")));
+      run_part_as(nobody_here, "1");
       return;
     }
     const leak_check leaks;
@@ -509,7 +495,7 @@ TEST_SUITE("spawn") {
   TEST_CASE("spawn: without room for a thread async_spawn still calls its handler") {
     if (own_part().empty()) {
       const leak_check leaks;
-      output_of(as_ordinary_user(this_case("1")));
+      run_part_as(nobody_here, "1");
       return;
     }
     rlimit before{};
@@ -592,7 +578,7 @@ TEST_SUITE("spawn") {
       return;
     }
     const leak_check leaks;
-    output_of(as_ordinary_user(this_case("1")));
+    run_part_as(nobody_here, "1");
     for (const account& who :
          std::vector<account>{-1, 4294967295, std::numeric_limits<long long>::max(), "no-such"}) {
       const spawn_error wrong = spawn_error_of([&] { run(command("true").group(who)); });
@@ -656,7 +642,7 @@ TEST_SUITE("spawn") {
             "[T19] [K75]") {
     if (own_part().empty()) {
       const leak_check leaks;
-      output_of(as_ordinary_user(this_case("1")));
+      run_part_as(nobody_here, "1");
       return;
     }
     const leak_check leaks;
