@@ -3,17 +3,19 @@
 
 #include "fuzz.hpp"
 
+#include <platform.hpp>
 #include <stop_machine.hpp>
 
 #include <algorithm>
 #include <optional>
+
+const int subproc::detail::kill_signal = 9; // the platform's, which is not compiled here
 
 namespace {
 
 using namespace subproc;
 using namespace std::chrono_literals;
 using detail::stop_machine;
-using detail::stop_step;
 using fuzz::choices;
 
 constexpr auto never = steady_clock::time_point::max();
@@ -39,17 +41,22 @@ public:
   }
 
 private:
-  // A signal is the number of its step, from 1.
+  // A signal is the number of its step, from 1; the last is SIGKILL.
   std::vector<stop_step> some_steps() {
     constexpr duration graces[] = {0ms, 5ms, 1s, steady_clock::duration::max()};
     std::vector<stop_step> steps;
     for (std::size_t n = 1 + given_.below(4); n > 0; --n) {
       steps.push_back({static_cast<int>(steps.size()) + 1, graces[given_.below(4)]});
     }
+    steps.back().signal = last();
     return steps;
   }
 
-  int last() const { return static_cast<int>(steps_.size()); }
+  static int last() { return detail::kill_signal; }
+
+  const stop_step& step_of(int signal) const {
+    return signal == last() ? steps_.back() : steps_[static_cast<std::size_t>(signal) - 1];
+  }
 
   void event() {
     const bool was_done = machine_.done();
@@ -75,7 +82,7 @@ private:
       wake();
       break;
     case 6:
-      machine_.hurry(now_);
+      machine_.escalate({steps_.back()}, now_);
       hurried_ = true;
       raised();
       break;
@@ -104,6 +111,7 @@ private:
     HOLDS(!machine_.done() && *number > signal_ && *number <= last());
     HOLDS(!hurried_ || *number == last());
     signal_ = *number;
+    ++sent_;
     step_began_ = at_once && !left_ ? std::optional(now_) : std::nullopt;
     left_ = false;
     return true;
@@ -136,8 +144,7 @@ private:
     HOLDS(!gave_up || (machine_.outcome() == errc::not_stopped && signal_ == last()));
     // Every step has its whole grace.
     const int before = signal_;
-    const auto step_ends =
-        step_began_ ? steps_[static_cast<std::size_t>(before) - 1].grace.after(*step_began_) : now_;
+    const auto step_ends = step_began_ ? step_of(before).grace.after(*step_began_) : now_;
     raised();
     HOLDS((!gave_up && signal_ == before) || now_ >= step_ends);
   }
@@ -152,7 +159,7 @@ private:
   }
 
   void check() {
-    HOLDS(machine_.forced() == (last() > 1 && signal_ == last()));
+    HOLDS(machine_.forced() == (sent_ > 1 && signal_ == last()));
     if (machine_.done()) {
       HOLDS(!machine_.wants_exit() && !machine_.wants_scope_check());
       HOLDS(machine_.wakes_at() == never);
@@ -182,6 +189,7 @@ private:
   stop_machine machine_;
   steady_clock::time_point now_{1h};
   int signal_ = 0;
+  int sent_ = 0;
   std::optional<steady_clock::time_point> step_began_; ///< where it is known
   bool left_ = false;                                  ///< a signal may be there since some time
   bool exited_ = false;
