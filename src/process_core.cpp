@@ -87,8 +87,7 @@ void process_core::async_launch(asio::cancellation_slot slot, spawn_handler hand
   // Without the mutex: where no thread can be had the job runs right here.
   launch_later([self = shared_from_this(), signals = caller_signals()]() mutable {
     if (!self->begin_launch()) {
-      const error_code aborted = asio::error::operation_aborted;
-      self->tell_failed(std::make_exception_ptr(std::system_error(aborted, "spawn")));
+      self->tell_cancelled();
       return;
     }
     birth born;
@@ -185,6 +184,15 @@ void process_core::tell_failed(const std::exception_ptr& error) const noexcept {
     tell_hooks(event);
   } catch (...) {
     tell_hooks(event);
+  }
+}
+
+// This may come while the program ends and its statics go: Asio's error categories are some, those
+// of the standard library are not.
+void process_core::tell_cancelled() const noexcept {
+  if (audit_id_ != 0) {
+    tell_failed(std::make_exception_ptr(
+        std::system_error(std::make_error_code(std::errc::operation_canceled), "spawn")));
   }
 }
 

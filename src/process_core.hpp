@@ -239,6 +239,7 @@ private:
   void ask_to_spawn(); ///< throws what a hook does that refuses
   void tell_started(const birth& born) const noexcept;
   void tell_failed(const std::exception_ptr& error) const noexcept;
+  void tell_cancelled() const noexcept;
   left_child leave_child() noexcept;
   std::unique_ptr<audit_trail> trail(pid_type pid, launcher_kind launched_by,
                                      std::chrono::system_clock::time_point start_time,

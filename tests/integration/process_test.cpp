@@ -570,6 +570,19 @@ TEST_SUITE("process") {
     }
   }
 
+  TEST_CASE("process: a program may end while starts that were cancelled are still queued") {
+    if (own_part().empty()) {
+      for (int i = 0; i < 10; ++i) {
+        run_part("1");
+      }
+      return;
+    }
+    asio::io_context context;
+    for (int i = 0; i < 500; ++i) {
+      async_spawn(context, command("/no/such/program"), [](std::exception_ptr, const process&) {});
+    }
+  }
+
   TEST_CASE("process: a program that has forked starts and reaps as before") {
     if (sanitized || !in_own_process()) { // their run-times do not start threads after a fork
       return;
