@@ -535,19 +535,10 @@ std::string harm(const std::vector<int>& before, bool keeps_descriptors) {
     const std::vector<int> now = open_descriptors();
     return std::includes(before.begin(), before.end(), now.begin(), now.end());
   };
-  const auto soon = [](const auto& condition) {
-    for (int i = 0; i < 3000; ++i) {
-      if (condition()) {
-        return true;
-      }
-      std::this_thread::sleep_for(1ms);
-    }
-    return false;
-  };
-  if (!soon([] { return !has_children(); })) {
+  if (!eventually([] { return !has_children(); }, 3s)) {
     text << "a child is left; ";
   }
-  if (!keeps_descriptors && !soon(none_is_new)) {
+  if (!keeps_descriptors && !eventually(none_is_new, 3s)) {
     text << "descriptors " << open_descriptors().size() << " instead of " << before.size() << "; ";
   }
   const std::string plain = outcome_of([] { return run_one(nothing()); });
@@ -586,9 +577,7 @@ std::string harm(const std::vector<int>& before, bool keeps_descriptors) {
   const std::string outcome = outcome_of(s.operation);
   shared.over = true;
   // What the operation has left to the background is part of it.
-  for (int i = 0; i < 2000 && has_children(); ++i) {
-    std::this_thread::sleep_for(1ms);
-  }
+  eventually([] { return !has_children(); }, 2s);
   shared.active = false;
   if (shared.fake_closed >= 0) {
     ::close(shared.fake_closed);
@@ -620,7 +609,7 @@ public:
     const auto give_up = std::chrono::steady_clock::now() + 20s;
     const unique_handle pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
     while (shared_->listener < 0) {
-      std::this_thread::sleep_for(100us);
+      std::this_thread::sleep_for(100us); // the subject has no call left that could tell us
       if (::waitpid(pid_, nullptr, WNOHANG) != 0 || std::chrono::steady_clock::now() > give_up) {
         outcome = "did not start";
         ::kill(pid_, SIGKILL);

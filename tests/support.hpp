@@ -92,8 +92,8 @@ inline std::size_t thread_count() {
 /// Looks again and again until something without an event is so; false after a time that only what
 /// never comes would need. It sleeps between looks, because what it looks for has no event.
 template <class Condition>
-bool eventually(Condition condition) {
-  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+bool eventually(Condition condition, std::chrono::seconds patience = std::chrono::seconds(30)) {
+  const auto give_up = std::chrono::steady_clock::now() + patience;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > give_up) {
       return false;

@@ -71,6 +71,18 @@ Error failure_of(Action action) {
   throw std::logic_error("it did not fail");
 }
 
+/// That of the blocking form, and that of the one on a loop.
+template <class Error, class Check>
+void check_failures(const command& cmd, const Check& check) {
+  check(failure_of<Error>([&] { run(cmd); }));
+  check(failure_of<Error>([&] {
+    asio::io_context context;
+    auto done = async_run(context, cmd, asio::use_future);
+    context.run();
+    done.get();
+  }));
+}
+
 } // namespace
 
 TEST_SUITE("run") {
@@ -265,13 +277,7 @@ TEST_SUITE("run") {
       CHECK(done.status == exit_status::from_code(3));
       CHECK(done.out == "ready\n" + std::string(300'000, '\0') + "end\n");
     };
-    check(failure_of<timeout_expired>([&] { run(cmd); }));
-    check(failure_of<timeout_expired>([&] {
-      asio::io_context context;
-      auto done = async_run(context, cmd, asio::use_future);
-      context.run();
-      done.get();
-    }));
+    check_failures<timeout_expired>(cmd, check);
   }
 
   TEST_CASE("run: the last step comes to who ignores the others, in its whole scope [A51] [T46]") {
@@ -287,13 +293,7 @@ TEST_SUITE("run") {
       CHECK(error.result().out == "ready\nterm\n");
       CHECK_FALSE(error.result().pipes_held);
     };
-    check(failure_of<timeout_expired>([&] { run(cmd); }));
-    check(failure_of<timeout_expired>([&] {
-      asio::io_context context;
-      auto done = async_run(context, cmd, asio::use_future);
-      context.run();
-      done.get();
-    }));
+    check_failures<timeout_expired>(cmd, check);
   }
 
   TEST_CASE("run: without steps the time-out kills at once, as Python's does [C63]") {
@@ -304,13 +304,7 @@ TEST_SUITE("run") {
       CHECK(error.result().out == "ready\n");
     };
     const command cmd = command(child.cmd).timeout(100ms);
-    check(failure_of<timeout_expired>([&] { run(cmd); }));
-    check(failure_of<timeout_expired>([&] {
-      asio::io_context context;
-      auto done = async_run(context, cmd, asio::use_future);
-      context.run();
-      done.get();
-    }));
+    check_failures<timeout_expired>(cmd, check);
   }
 
   TEST_CASE("run: over a limit it stops by the steps, and keeps no more than the limit [A48]") {
@@ -326,13 +320,7 @@ TEST_SUITE("run") {
       CHECK(error.result().out == "0123456789\n0123");
       CHECK(error.result().out_dropped > 0);
     };
-    check(failure_of<operation_error>([&] { run(cmd); }));
-    check(failure_of<operation_error>([&] {
-      asio::io_context context;
-      auto done = async_run(context, cmd, asio::use_future);
-      context.run();
-      done.get();
-    }));
+    check_failures<operation_error>(cmd, check);
   }
 
   TEST_CASE("run: who survives the steps is left to the drop policy, and not waited for [A48]") {
@@ -378,13 +366,7 @@ TEST_SUITE("run") {
       CHECK(error.result().pipes_held);
       CHECK(error.result().out == "ready\n");
     };
-    check(failure_of<timeout_expired>([&] { run(cmd); }));
-    check(failure_of<timeout_expired>([&] {
-      asio::io_context context;
-      auto done = async_run(context, cmd, asio::use_future);
-      context.run();
-      done.get();
-    }));
+    check_failures<timeout_expired>(cmd, check);
   }
 
   TEST_CASE("run: one deadline bounds several steps together [B23]") {
