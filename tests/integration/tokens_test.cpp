@@ -2,6 +2,7 @@
 
 #include <subproc/process.hpp>
 #include <subproc/run.hpp>
+#include <subproc/wait.hpp>
 
 #include "children.hpp"
 
@@ -22,6 +23,7 @@
 #include <asio/use_future.hpp>
 #include <doctest/doctest.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -44,8 +46,9 @@ using namespace subproc::test;
 
 namespace {
 
-enum class op { wait, communicate, stop, spawn, run };
-constexpr op all_ops[] = {op::wait, op::communicate, op::stop, op::spawn, op::run};
+enum class op { wait, wait_any, wait_all, communicate, stop, spawn, run };
+constexpr op all_ops[] = {op::wait, op::wait_any, op::wait_all, op::communicate,
+                          op::stop, op::spawn,    op::run};
 
 // Ends by itself; of the stop, by SIGTERM.
 command short_one() { return shell("cat; exit 3").in(piped).out(piped).drop(drop_policy::kill); }
@@ -68,6 +71,10 @@ void begin(op which, process& child, const asio::any_io_executor& executor, cons
   switch (which) {
   case op::wait:
     return child.async_wait(std::move(token));
+  case op::wait_any:
+    return async_wait_any(executor, std::array{&child}, std::move(token));
+  case op::wait_all:
+    return async_wait_all(executor, std::array{&child}, std::move(token));
   case op::communicate:
     return child.async_communicate(std::move(token));
   case op::stop:
@@ -77,6 +84,11 @@ void begin(op which, process& child, const asio::any_io_executor& executor, cons
   case op::run:
     return async_run(executor, cmd, std::move(token));
   }
+}
+
+// Ends only with its input, which these leave open.
+bool waits(op which) {
+  return which == op::wait || which == op::wait_any || which == op::wait_all;
 }
 
 // Not async_spawn, whose launcher thread may be done before we look.
@@ -147,6 +159,12 @@ asio::awaitable<void> await_all(command cmd, int& done) {
   CHECK(got.status.exit_code() == 3);
   const exit_status status = co_await child.async_wait(asio::use_awaitable);
   CHECK(status == got.status);
+  const auto [first, first_status] =
+      co_await async_wait_any(std::array{&child}, asio::use_awaitable);
+  CHECK(first == 0);
+  CHECK(first_status == status);
+  const auto all = co_await async_wait_all(std::array{&child}, asio::use_awaitable);
+  CHECK(all == std::vector{status});
   const stop_result stopped = co_await child.async_stop(1h, asio::use_awaitable);
   CHECK(stopped.status == status);
   const completed_process ran = co_await async_run(ex, cmd, asio::use_awaitable);
@@ -182,6 +200,12 @@ asio::awaitable<void> await_tuples(command cmd, int& done) {
   const auto [wait_ec, status] = co_await child.async_wait(token);
   CHECK_FALSE(wait_ec);
   CHECK(status == got.status);
+  const auto [any_ec, first, first_status] = co_await async_wait_any(std::array{&child}, token);
+  CHECK_FALSE(any_ec);
+  CHECK(first == 0);
+  const auto [all_ec, statuses] = co_await async_wait_all(std::array{&child}, token);
+  CHECK_FALSE(all_ec);
+  CHECK(statuses == std::vector{first_status});
   const auto [stop_ec, stopped] = co_await child.async_stop(1h, token);
   CHECK_FALSE(stop_ec);
   CHECK(stopped.status == status);
@@ -210,6 +234,14 @@ asio::awaitable<void> race_timers(command cmd, int& done) {
   const auto waited =
       co_await (child.async_wait(asio::use_awaitable) || timer.async_wait(asio::use_awaitable));
   CHECK(waited.index() == 1);
+  timer.expires_after(1ms);
+  const auto any = co_await (async_wait_any(std::array{&child}, asio::use_awaitable) ||
+                             timer.async_wait(asio::use_awaitable));
+  CHECK(any.index() == 1);
+  timer.expires_after(1ms);
+  const auto all = co_await (async_wait_all(std::array{&child}, asio::use_awaitable) ||
+                             timer.async_wait(asio::use_awaitable));
+  CHECK(all.index() == 1);
   timer.expires_after(1ms);
   const auto talked = co_await (child.async_communicate(asio::use_awaitable) ||
                                 timer.async_wait(asio::use_awaitable));
@@ -266,6 +298,10 @@ TEST_SUITE("tokens") {
     CHECK(child.async_communicate(asio::use_future).get().status.exit_code() == 3);
     CHECK(child.async_wait(asio::use_future).get().exit_code() == 3);
     CHECK(child.async_wait(1h, asio::use_future).get().exit_code() == 3);
+    const auto [first, status] = async_wait_any(std::array{&child}, asio::use_future).get();
+    CHECK(first == 0);
+    CHECK(status.exit_code() == 3);
+    CHECK(async_wait_all(std::array{&child}, asio::use_future).get() == std::vector{status});
     CHECK(child.async_stop(1h, asio::use_future).get().status.exit_code() == 3);
     CHECK(async_run(context, short_one(), asio::use_future).get().status.exit_code() == 3);
 
@@ -336,7 +372,7 @@ TEST_SUITE("tokens") {
       } else {
         begin(which, child, context.get_executor(), short_one(), asio::detached);
       }
-      if (which == op::wait) {
+      if (waits(which)) {
         child.in().close();
       }
       CHECK(context.run() > 0);
@@ -363,7 +399,7 @@ TEST_SUITE("tokens") {
       if (surely_pending(which)) {
         CHECK(counts.held > 0);
       }
-      if (which == op::wait) {
+      if (waits(which)) {
         child.in().close();
       }
       context.run();
@@ -417,7 +453,7 @@ TEST_SUITE("tokens") {
         CHECK_FALSE(of_handler.stopped()); // it has work
         CHECK(calls == 0);
       }
-      if (which == op::wait) {
+      if (waits(which)) {
         child.in().close();
       }
       std::thread thread([&] { of_process.run(); });
@@ -447,16 +483,17 @@ TEST_SUITE("tokens") {
         children.emplace_back(threads, short_one());
       }
       for (process& child : children) {
-        for (const op which : {op::wait, op::communicate, op::spawn, op::run}) {
+        for (const op which : {op::wait, op::wait_any, op::wait_all, op::communicate, op::spawn,
+                               op::run}) {
           begin(which, child, threads.get_executor(), short_one(),
                 asio::bind_executor(strand, handler));
         }
       }
-      CHECK(eventually([&] { return calls == 4 * rounds; }));
+      CHECK(eventually([&] { return calls == 6 * rounds; }));
       for (process& child : children) {
         child.async_stop(1h, asio::bind_executor(strand, handler));
       }
-      CHECK(eventually([&] { return calls == 5 * rounds; }));
+      CHECK(eventually([&] { return calls == 7 * rounds; }));
       threads.join();
       CHECK(alone);
     }
