@@ -1,6 +1,6 @@
 # For subproc's own builds only: a project that takes subproc in keeps its own settings.
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion)
-add_compile_definitions(ASIO_NO_DEPRECATED)
+add_compile_definitions(ASIO_NO_DEPRECATED BOOST_ASIO_NO_DEPRECATED)
 
 # Asio's fences, inlined everywhere, are nothing that ThreadSanitizer needs to see; and g++ takes the
 # operator delete of its coroutine frames for a foreign one.

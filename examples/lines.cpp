@@ -44,7 +44,7 @@ asio::awaitable<int> sum(asio::any_io_executor ex) {
     for (;;) {
       total += std::stoi(co_await seq.out().async_read_line(asio::use_awaitable));
     }
-  } catch (const std::system_error& error) {
+  } catch (const subproc::system_error& error) {
     if (error.code() != asio::error::eof) {
       throw;
     }

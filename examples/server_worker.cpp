@@ -27,7 +27,7 @@ asio::awaitable<void> request(asio::any_io_executor ex, int number) {
     auto result = co_await worker.async_communicate("request " + std::to_string(number), 300ms,
                                                     asio::use_awaitable);
     std::cout << result.out << '\n';
-  } catch (const std::system_error& error) {
+  } catch (const subproc::system_error& error) {
     // A time-out leaves the worker alone; here its process object goes and takes its group along.
     std::cout << "request " << number << ": " << error.what() << '\n';
   }

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <utility>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 namespace {
 
 struct hook_node {
@@ -64,8 +64,8 @@ std::string_view audit_event::executable() const noexcept {
 
 void add_audit_hook(audit_hook hook) {
   if (!hook) {
-    throw std::system_error(std::make_error_code(std::errc::invalid_argument),
-                            "add_audit_hook: the hook is empty");
+    throw system_error(detail::generic_error(std::errc::invalid_argument),
+                       "add_audit_hook: the hook is empty");
   }
   auto fresh = std::make_unique<hook_node>();
   fresh->hook = std::move(hook);

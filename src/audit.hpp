@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <memory>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// A number for the events of a spawn, 0 when nobody would see them: then nothing more is done.
 std::uint64_t audit_id(const command& cmd) noexcept;

@@ -4,7 +4,7 @@
 #include <new>
 #include <utility>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 // Doubles: growth by what arrives would copy a large capture once a read. Near the end of memory it

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// The kept bytes of one stream, under the policy of a limit.
 class capture {

@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <unordered_set>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 constexpr long long no_id = 4294967295; // (uid_t)-1
@@ -250,7 +250,7 @@ std::string fault_of(const std::vector<stop_step>& steps) {
 }
 
 void refuse(const char* option, const std::string& detail) {
-  throw spawn_error(std::make_error_code(std::errc::invalid_argument), spawn_step::arguments,
+  throw spawn_error(detail::generic_error(std::errc::invalid_argument), spawn_step::arguments,
                     option, detail);
 }
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// Throws spawn_error (invalid_argument, step arguments, path = the option) for everything about a
 /// command that is known to be wrong before anything is started.

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <ostream>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 // Repeated numbers are harmless, as in Python. 0, 1 and 2 are left out: in(), out() and err() say
 // what they are, and the child has them anyway.

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 communicate_machine::communicate_machine(const setup& streams)
     : in_piped_(streams.in), in_open_(streams.in), drain_timeout_(streams.drain_timeout),
@@ -20,7 +20,7 @@ error_code communicate_machine::begin(std::string input, steady_clock::time_poin
   }
   if (!input.empty()) {
     if (!in_piped_ || input_given_) {
-      return make_error_code(std::errc::invalid_argument);
+      return detail::generic_error(std::errc::invalid_argument);
     }
     input_ = std::move(input);
     input_done_ = exited_ ? input_.size() : 0; // as for an exit under way
@@ -224,7 +224,7 @@ void communicate_machine::swept() noexcept {
     outputs_[0].open = outputs_[1].open = false;
     drain_until_ = steady_clock::time_point::max();
     if (scope_over_) {
-      give_up_passing(make_error_code(std::errc::operation_canceled));
+      give_up_passing(detail::generic_error(std::errc::operation_canceled));
     }
     check_end();
     if (done_) {
@@ -233,7 +233,7 @@ void communicate_machine::swept() noexcept {
   }
   if (now_ >= deadline_) {
     if (last_ && exited_ && !any_open()) {
-      give_up_passing(make_error_code(std::errc::timed_out));
+      give_up_passing(detail::generic_error(std::errc::timed_out));
     } else if (!exited_ || any_open() || passing()) {
       finish(asio::error::timed_out);
     }

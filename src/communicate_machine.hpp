@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// What communicate decides, without doing any of it: feed stdin while both outputs are drained,
 /// then the exit; a deadline, a drain bound, a cancellation. A driver looks at what is wanted, does
@@ -81,7 +81,7 @@ public:
   void swept() noexcept;
   void cancel() noexcept { finish(asio::error::operation_aborted); }
   /// There was no room for the next bytes, which are still in the pipe.
-  void out_of_memory() noexcept { finish(make_error_code(std::errc::not_enough_memory)); }
+  void out_of_memory() noexcept { finish(detail::generic_error(std::errc::not_enough_memory)); }
 
   void make_room(stream_id stream, std::size_t size);
 

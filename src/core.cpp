@@ -12,14 +12,14 @@
 #include <string>
 #include <utility>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 constexpr auto usual_grace = std::chrono::seconds(10);
 
 process_core& checked(const core_ptr& core, const char* what) {
   if (!core) {
-    throw std::system_error(make_error_code(errc::no_child), what);
+    throw system_error(make_error_code(errc::no_child), what);
   }
   return *core;
 }
@@ -100,7 +100,7 @@ void async_stop(const core_ptr& core, stop_way how, asio::cancellation_slot slot
   if (fault_of(steps).empty()) {
     core->async_stop(std::move(steps), slot, std::move(handler));
   } else {
-    handler.complete(make_error_code(std::errc::invalid_argument), {});
+    handler.complete(detail::generic_error(std::errc::invalid_argument), {});
   }
 }
 
@@ -111,7 +111,7 @@ stop_result stop(const core_ptr& core, stop_way how, error_code& ec) {
   }
   std::vector<stop_step> steps = steps_of(*core, std::move(how));
   if (!fault_of(steps).empty()) {
-    ec = make_error_code(std::errc::invalid_argument);
+    ec = detail::generic_error(std::errc::invalid_argument);
     return {};
   }
   return core->stop(std::move(steps), ec);
@@ -130,7 +130,7 @@ stop_result stop(const core_ptr& core, stop_way how) {
     what +=
         (survivor == result.survivors.front() ? ": alive are " : ", ") + std::to_string(survivor);
   }
-  throw std::system_error(ec, what);
+  throw system_error(ec, what);
 }
 
 exit_status wait(const core_ptr& core, std::optional<duration> limit) {
@@ -154,13 +154,13 @@ error_code send_signal(const core_ptr& core, int number) noexcept {
 
 void terminate(const core_ptr& core) {
   if (const error_code ec = send_signal(core, stop_signal)) {
-    throw std::system_error(ec, "terminate");
+    throw system_error(ec, "terminate");
   }
 }
 
 void kill(const core_ptr& core) {
   if (const error_code ec = send_signal(core, kill_signal)) {
-    throw std::system_error(ec, "kill");
+    throw system_error(ec, "kill");
   }
 }
 

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <subproc/detail/export.hpp>
+
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// The caller's `NAME=value` strings, as they are now. Defined by the platform, which, like
 /// getenv(3), does not guard against a thread that changes the environment at the same time.

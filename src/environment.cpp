@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 namespace {
 
 constexpr std::string_view clean_list[] = {"PATH", "HOME", "USER", "LOGNAME", "SHELL",

@@ -8,10 +8,10 @@
 #include <ostream>
 #include <utility>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 namespace {
 
-class subproc_category final : public std::error_category {
+class subproc_category final : public detail::error_library::error_category {
 public:
   const char* name() const noexcept override { return "subproc"; }
 
@@ -42,24 +42,29 @@ public:
     return "Unknown subproc error " + std::to_string(value);
   }
 
-  std::error_condition default_error_condition(int value) const noexcept override {
+  detail::error_condition default_error_condition(int value) const noexcept override {
     switch (static_cast<errc>(value)) {
     case errc::no_child:
-      return std::errc::no_child_process;
+      return same_as(std::errc::no_child_process);
     case errc::operation_pending:
-      return std::errc::operation_in_progress;
+      return same_as(std::errc::operation_in_progress);
     case errc::output_limit:
-      return std::errc::no_buffer_space;
+      return same_as(std::errc::no_buffer_space);
     case errc::not_stopped:
-      return std::errc::device_or_resource_busy;
+      return same_as(std::errc::device_or_resource_busy);
     case errc::bad_report:
-      return std::errc::protocol_error;
+      return same_as(std::errc::protocol_error);
     case errc::inactive:
-      return std::errc::timed_out;
+      return same_as(std::errc::timed_out);
     case errc::already_taken:
       break; // nothing in std::errc says this
     }
     return {value, *this};
+  }
+
+private:
+  static detail::error_condition same_as(std::errc e) noexcept {
+    return {static_cast<int>(e), detail::generic_category()};
   }
 };
 
@@ -67,7 +72,7 @@ public:
 // no_such_file_or_directory.
 error_code comparable(const error_code& ec) {
   return ec.category() == asio::error::get_system_category()
-             ? error_code(ec.value(), std::system_category())
+             ? error_code(ec.value(), detail::system_category())
              : ec;
 }
 
@@ -114,7 +119,7 @@ std::string sentence(std::string text) { return text.ends_with('.') ? text : tex
 
 } // namespace
 
-const std::error_category& error_category() noexcept {
+const detail::error_library::error_category& error_category() noexcept {
   static const subproc_category category;
   return category;
 }
@@ -173,7 +178,7 @@ std::ostream& operator<<(std::ostream& os, spawn_step step) { return os << to_st
 
 spawn_error::spawn_error(error_code ec, spawn_step step, std::string path,
                          const std::string& detail)
-    : std::system_error(comparable(ec), spawn_text(step, path, detail)), step_(step),
+    : system_error(comparable(ec), spawn_text(step, path, detail)), step_(step),
       path_(std::make_shared<const std::string>(std::move(path))) {}
 
 subprocess_error::subprocess_error(const std::string& what, completed_process result)

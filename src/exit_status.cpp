@@ -2,7 +2,7 @@
 
 #include <ostream>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 std::string to_string(const exit_status& status) {
   if (const auto code = status.exit_code()) {

@@ -11,7 +11,7 @@
 #include <thread>
 #include <utility>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 thread_local bool is_launcher_thread = false;
@@ -38,7 +38,7 @@ private:
     try {
       start_background_thread([this] { run(); });
       return;
-    } catch (const std::system_error&) {
+    } catch (const system_error&) {
     }
     std::unique_lock lock(mutex_);
     --threads_;

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <subproc/detail/export.hpp>
+
 #include <functional>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// Runs `job` on one of the launcher threads, of which there is one a core. They live as long as
 /// the program: a parent-death signal is tied to the thread that made the child.

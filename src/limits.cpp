@@ -4,7 +4,7 @@
 #include <array>
 #include <cstddef>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 namespace {
 
 // In the order of the enumerators.

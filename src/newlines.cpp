@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 std::string normalise_newlines(std::string text) {
   auto to = std::ranges::find(text, '\r');

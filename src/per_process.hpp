@@ -5,7 +5,7 @@
 #include <atomic>
 #include <memory>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// The one T of this process: made at first need, immortal, because children and threads may
 /// outlive static destruction. A program that forks gets another: the threads of its parent's did

@@ -13,7 +13,7 @@
 #include <span>
 #include <string_view>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// Reads what is there. asio::error::would_block when nothing is, asio::error::eof at the end.
 std::size_t read_some(native_handle_type handle, void* data, std::size_t size,

@@ -12,7 +12,7 @@
 #include <thread>
 #include <unordered_map>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 namespace detail {
 
 /// Carries out what the machine wants. All of it runs on one strand.
@@ -32,7 +32,7 @@ public:
   void run(asio::cancellation_slot slot, pool_handler handler) {
     if (started_.exchange(true)) {
       const error_code twice = make_error_code(errc::operation_pending);
-      handler.complete(std::make_exception_ptr(std::system_error(twice, "pool")), {});
+      handler.complete(std::make_exception_ptr(system_error(twice, "pool")), {});
       return;
     }
     if (slot.is_connected()) {
@@ -98,7 +98,7 @@ public:
 private:
   static std::exception_ptr aborted() {
     return std::make_exception_ptr(
-        std::system_error(error_code(asio::error::operation_aborted), "pool"));
+        system_error(error_code(asio::error::operation_aborted), "pool"));
   }
 
   void note(std::exception_ptr error) {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 constexpr std::size_t ahead_a_slot = 16;

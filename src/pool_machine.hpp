@@ -1,11 +1,13 @@
 #pragma once
 
+#include <subproc/detail/export.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <optional>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// What a pool decides, without doing any of it: when to ask for a command, and which result to
 /// deliver next.

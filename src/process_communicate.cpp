@@ -10,7 +10,7 @@
 #include <new>
 #include <utility>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 constexpr std::size_t large_read = 1024 * 1024;
@@ -569,7 +569,7 @@ communicate_result process_core::communicate(std::string input, steady_clock::ti
                                              const std::optional<duration>& limit) {
   lock held(mutex_);
   if (const error_code ec = begin_communicate(std::move(input), deadline, false)) {
-    throw std::system_error(ec, "communicate");
+    throw system_error(ec, "communicate");
   }
   communicate_blocking(held);
   const error_code outcome = communicate_->outcome();
@@ -584,7 +584,7 @@ communicate_result process_core::communicate(std::string input, steady_clock::ti
     throw timeout_expired(std::move(so_far), passed ? passed->seconds() : 0);
   }
   if (outcome) {
-    throw std::system_error(outcome, "communicate");
+    throw system_error(outcome, "communicate");
   }
   return communicate_->take();
 }

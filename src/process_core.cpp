@@ -12,7 +12,7 @@
 #include <new>
 #include <utility>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 process_core::process_core(asio::any_io_executor executor, command&& cmd)
     : executor_(std::move(executor)), command_(std::move(cmd)), scope_(scope_of(command_)) {
@@ -33,7 +33,7 @@ void process_core::prepare_loop() {
     if (service_) {
       service_->prepare(executor_);
     }
-  } catch (const std::system_error& error) {
+  } catch (const system_error& error) {
     throw spawn_error(error.code(), spawn_step::pipe, {}, "the event loop cannot be set up");
   }
 }
@@ -192,7 +192,7 @@ void process_core::tell_failed(const std::exception_ptr& error) const noexcept {
 void process_core::tell_cancelled() const noexcept {
   if (audit_id_ != 0) {
     tell_failed(std::make_exception_ptr(
-        std::system_error(std::make_error_code(std::errc::operation_canceled), "spawn")));
+        system_error(detail::generic_error(std::errc::operation_canceled), "spawn")));
   }
 }
 
@@ -330,7 +330,7 @@ unique_handle process_core::release() {
       pump();
     }
     if (!child_ || report_) {
-      throw std::system_error(make_error_code(errc::no_child), "release");
+      throw system_error(make_error_code(errc::no_child), "release");
     }
     exit_watch_.ready.reset();
     handle = child_->release();
@@ -511,7 +511,7 @@ exit_status process_core::wait(steady_clock::time_point until,
   {
     const lock held(mutex_);
     if (!waiters_.empty()) {
-      throw std::system_error(make_error_code(errc::operation_pending), "wait");
+      throw system_error(make_error_code(errc::operation_pending), "wait");
     }
   }
   if (const std::optional<exit_status> status = wait_until(until)) {
@@ -525,7 +525,7 @@ exit_status process_core::wait(steady_clock::time_point until,
 std::optional<exit_status> process_core::wait_until(steady_clock::time_point until) {
   lock held(mutex_);
   if (!child_) {
-    throw std::system_error(make_error_code(errc::no_child), "wait");
+    throw system_error(make_error_code(errc::no_child), "wait");
   }
   auto pause = steady_clock::duration::zero();
   while (!reap()) {

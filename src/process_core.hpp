@@ -19,7 +19,7 @@
 #include <mutex>
 #include <optional>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// The last step of every stop: SIGKILL, and how long its effect is waited for. A process in an
 /// uninterruptible sleep dies later; the reaper thread sees to it.

@@ -4,7 +4,7 @@
 
 #include "process_core.hpp"
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// Calls (this->*woken)(generation) at that time; the mutex is not held then.
 template <class Member>

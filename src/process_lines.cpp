@@ -8,7 +8,7 @@
 #include <new>
 #include <utility>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 constexpr std::array<stream_id, 2> outputs{stream_id::out, stream_id::err};
@@ -17,7 +17,7 @@ constexpr std::array<stream_id, 2> outputs{stream_id::out, stream_id::err};
 error_code refused(const text_request& wanted) noexcept {
   const bool wrong =
       wanted.delimiter.empty() || (wanted.kind == text_kind::piece && wanted.limit == 0);
-  return wrong ? make_error_code(std::errc::invalid_argument) : error_code();
+  return wrong ? detail::generic_error(std::errc::invalid_argument) : error_code();
 }
 
 error_code take_text(read_ahead& ahead, const text_request& wanted, const found_text& found,
@@ -31,7 +31,7 @@ error_code take_text(read_ahead& ahead, const text_request& wanted, const found_
     }
     return found.ec;
   } catch (const std::bad_alloc&) {
-    return make_error_code(std::errc::not_enough_memory);
+    return detail::generic_error(std::errc::not_enough_memory);
   }
 }
 
@@ -48,7 +48,7 @@ std::optional<found_text> process_core::look_for(pipe_end& pipe, const text_requ
       }
       pipe.ahead.make_room(small_read);
     } catch (const std::bad_alloc&) {
-      return found_text{make_error_code(std::errc::not_enough_memory)};
+      return found_text{detail::generic_error(std::errc::not_enough_memory)};
     }
     const std::span<char> buffer = scratch(small_read);
     error_code ec;

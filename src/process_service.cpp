@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 asio::execution_context::id process_service::id;
 

@@ -6,7 +6,7 @@
 #include <memory>
 #include <mutex>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 class process_core;
 
@@ -27,7 +27,7 @@ public:
 
   static process_service& of(const asio::any_io_executor& executor);
 
-  /// Makes the loop open what waits and timers need, once. Throws std::system_error.
+  /// Makes the loop open what waits and timers need, once. Throws system_error.
   void prepare(const asio::any_io_executor& executor);
 
   void add(process_core& core) noexcept;

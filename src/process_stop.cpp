@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 void process_core::step_stop(stop_machine& machine) {
   if (reap()) {
@@ -159,7 +159,7 @@ void process_core::end_launch() {
   if (spawn_handler_) {
     const error_code aborted = asio::error::operation_aborted;
     std::exchange(spawn_handler_, {})
-        .complete(std::make_exception_ptr(std::system_error(aborted, "spawn")), nullptr);
+        .complete(std::make_exception_ptr(system_error(aborted, "spawn")), nullptr);
     disconnect(); // a launcher thread may hold this longer than the loop lives
   }
 }
@@ -216,7 +216,7 @@ error_code process_core::run(steady_clock::time_point deadline) {
   try {
     communicate_blocking(held);
     ec = communicate_->outcome();
-  } catch (const std::system_error& error) { // the wait itself
+  } catch (const system_error& error) { // the wait itself
     ec = error.code();
   }
   if (ec) {

@@ -1,14 +1,16 @@
 #include <subproc/quote.hpp>
 
+#include <subproc/detail/asio.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <system_error>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 namespace {
 
 [[noreturn]] void refuse(const char* why) {
-  throw std::system_error(std::make_error_code(std::errc::invalid_argument), why);
+  throw system_error(detail::generic_error(std::errc::invalid_argument), why);
 }
 
 // isalnum(3) would ask the locale.

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 void read_ahead::make_room(std::size_t size) {
   // What was taken pays for what is moved.

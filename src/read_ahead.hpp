@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// What answers a text_request: so many of the held bytes, and as many more that are dropped with
 /// them. After an error nothing is taken.

@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 // A child that is left, on the reaper's loop.
@@ -82,7 +82,7 @@ private:
       try {
         start_background_thread([this] { run(); });
         started_ = true;
-      } catch (const std::system_error&) {
+      } catch (const system_error&) {
       }
     }
   }
@@ -116,7 +116,7 @@ private:
     const std::lock_guard lock(mutex_);
     try {
       loop_.emplace();
-    } catch (const std::system_error&) {
+    } catch (const system_error&) {
       return false;
     }
     watch_waiting();

@@ -6,7 +6,7 @@
 
 #include <memory>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// A child that nobody owns any more, and what its events need when somebody sees them.
 struct left_child {

@@ -2,7 +2,7 @@
 
 #include <subproc/launcher.hpp>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 template <class Redirect>
 bool tees(const std::optional<Redirect>& redirect) noexcept {

@@ -8,7 +8,7 @@
 #include <array>
 #include <ostream>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 const char* to_string(launcher_kind kind) noexcept {
   switch (kind) {

@@ -5,7 +5,7 @@
 #include <memory>
 #include <utility>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 namespace detail {
 namespace {
 

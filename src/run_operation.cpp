@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 // Pieces never point beyond what is there.

@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// Refuses what a member of the run family does not take, and fills in what it implies.
 void prepare(command& cmd, run_kind kind);

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 constexpr auto first_pause = std::chrono::milliseconds(1);

@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// What a stop decides, without doing any of it: it escalates until the scope is empty, not until
 /// its leader is gone. A group's emptiness has no event, so it is asked for with back-off.

@@ -1,6 +1,6 @@
 #include "text.hpp"
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 constexpr std::size_t longest = 200;

@@ -6,7 +6,7 @@
 #include <charconv>
 #include <cstddef>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 namespace {
 
 struct decoded {

@@ -6,7 +6,7 @@
 #include <memory>
 #include <mutex>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 /// One wait on each child, told to one handler. What is pending on the children keeps it alive.
@@ -21,7 +21,7 @@ public:
   void start(asio::cancellation_slot slot) {
     lock held(mutex_); // a child may end while the others are still being looked at
     if (cores_.empty()) {
-      finish(held, one_ ? make_error_code(std::errc::invalid_argument) : error_code());
+      finish(held, one_ ? detail::generic_error(std::errc::invalid_argument) : error_code());
       return;
     }
     const auto null = std::ranges::find(cores_, nullptr);
@@ -114,7 +114,7 @@ steady_clock::time_point end_of(const std::optional<duration>& limit) {
 
 void refuse_missing(const std::vector<core_ptr>& cores, const char* what) {
   if (std::ranges::find(cores, nullptr) != cores.end()) {
-    throw std::system_error(make_error_code(errc::no_child), what);
+    throw system_error(make_error_code(errc::no_child), what);
   }
 }
 
@@ -135,8 +135,8 @@ void async_wait_all(const asio::any_io_executor& executor, std::vector<core_ptr>
 std::optional<ended_child> wait_any(const std::vector<core_ptr>& cores,
                                     std::optional<duration> limit) {
   if (cores.empty()) {
-    throw std::system_error(std::make_error_code(std::errc::invalid_argument),
-                            "wait_any: there are no children");
+    throw system_error(detail::generic_error(std::errc::invalid_argument),
+                       "wait_any: there are no children");
   }
   refuse_missing(cores, "wait_any");
   const auto until = end_of(limit);

@@ -64,10 +64,10 @@ struct scenario {
 };
 
 std::string error_name(const error_code& ec) {
-  const char* const name =
-      ec.category() == std::system_category() || ec.category() == asio::error::get_system_category()
-          ? ::strerrorname_np(ec.value())
-          : nullptr;
+  const char* const name = ec.category() == detail::system_category() ||
+                                   ec.category() == asio::error::get_system_category()
+                               ? ::strerrorname_np(ec.value())
+                               : nullptr;
   return name ? name : ec.message();
 }
 
@@ -81,7 +81,7 @@ std::string outcome_of(const std::function<std::string()>& operation) {
     text << "operation_error " << error_name(error.code());
   } catch (const subprocess_error& error) {
     text << error.what();
-  } catch (const std::system_error& error) {
+  } catch (const system_error& error) {
     text << "system_error " << error_name(error.code());
   } catch (const std::exception& error) {
     text << "exception " << error.what();

@@ -27,8 +27,8 @@ struct StringMaker<subproc::spawn_step> {
 };
 
 template <>
-struct StringMaker<std::error_code> {
-  static String convert(const std::error_code& ec) {
+struct StringMaker<subproc::error_code> {
+  static String convert(const subproc::error_code& ec) {
     const std::string text =
         ec.category().name() + (':' + std::to_string(ec.value())) + " (" + ec.message() + ')';
     return text.c_str();

@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 /// What an audit event tells.
 enum class audit_kind {

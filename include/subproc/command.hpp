@@ -23,7 +23,7 @@
 #include <variant>
 #include <vector>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 class launcher;
 

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <subproc/detail/export.hpp>
+
 #include <chrono>
 #include <compare>
 #include <limits>
 #include <type_traits>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 /// The clock of every time-out: monotonic, so that setting the wall clock changes nothing.
 using steady_clock = std::chrono::steady_clock;

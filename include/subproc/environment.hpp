@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 /// The environment of a child, as a value: what it starts from, and edits on top.
 ///

@@ -9,7 +9,7 @@
 #include <string>
 #include <system_error>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 struct completed_process;
 
@@ -24,7 +24,7 @@ enum class errc {
   inactive,          ///< nothing moved for as long as the inactivity_timeout()
 };
 
-SUBPROC_API const std::error_category& error_category() noexcept;
+SUBPROC_API const detail::error_library::error_category& error_category() noexcept;
 SUBPROC_API error_code make_error_code(errc e) noexcept;
 
 /// Where a spawn failed. `arguments` is found before anything has started; the others name the
@@ -57,7 +57,7 @@ SUBPROC_API std::ostream& operator<<(std::ostream& os, spawn_step step);
 
 /// A child could not be started: the errno, the step, and what it concerned. Not a
 /// subprocess_error, as in Python. Nothing is left behind: no descriptor, no zombie.
-class SUBPROC_API spawn_error : public std::system_error {
+class SUBPROC_API spawn_error : public system_error {
 public:
   /// `path`: the program as the caller named it (exec), the directory (chdir), the file (open), the
   /// option that was wrong (arguments, limits), else empty. `detail`: what is wrong, where more is

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 /// How a child ended: it exited with a code, died by a signal, or nobody can say.
 ///

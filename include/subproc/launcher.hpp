@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 /// What a stop or a drop works on.
 enum class scope {
@@ -105,7 +105,7 @@ public:
 SUBPROC_API const std::shared_ptr<launcher>& default_launcher();
 
 /// A launcher of one kind alone, for tests and measurements; `none` is default_launcher().
-/// Throws std::system_error (function_not_supported) for a kind that this platform does not have.
+/// Throws system_error (function_not_supported) for a kind that this platform does not have.
 SUBPROC_API std::shared_ptr<launcher> make_launcher(launcher_kind kind);
 
 } // namespace subproc

@@ -10,7 +10,7 @@
 #include <variant>
 #include <vector>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 /// What setrlimit(2) can bound, without its prefix RLIMIT_.
 enum class resource {

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <subproc/detail/export.hpp>
+
 #include <cstddef>
 #include <string>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 /// The limit of a line when none is given, as asyncio's.
 inline constexpr std::size_t default_line_limit = 64 * 1024;

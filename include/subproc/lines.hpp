@@ -12,7 +12,7 @@
 #include <system_error>
 #include <utility>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 /// What becomes of a line that is longer than the limit: it ends the reading with an error, or it
 /// is handed out in pieces.
@@ -50,7 +50,7 @@ public:
       const std::optional<error_code> end = end_of_lines(lines_);
       over = end.has_value();
       if (over && *end) {
-        throw std::system_error(*end, "async_for_each_line");
+        throw system_error(*end, "async_for_each_line");
       }
     } catch (...) {
       error = std::current_exception();
@@ -108,7 +108,7 @@ auto for_each_line(const Executor& executor, const core_ptr& core, stream_id fir
  * @par Completion signature @code void(std::exception_ptr error, std::size_t lines) @endcode
  * `lines` were handed out, the one at which the function threw included, one in pieces counted
  * once.
- * @par Errors what the function throws; std::system_error with asio::error::not_found (a line is
+ * @par Errors what the function throws; system_error with asio::error::not_found (a line is
  * longer than the limit, long_line::error), errc::operation_pending, asio::error::bad_descriptor
  * (not piped or closed), std::errc::invalid_argument (pieces of 0 bytes), any error of read(2).
  * @par Per-operation cancellation terminal, partial, total: asio::error::operation_aborted, after

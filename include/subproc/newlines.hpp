@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 /// The text with every line end as `\n`: `\r\n` and a `\r` alone become one, as in Python's text
 /// mode. Give a whole text: a `\r\n` that is cut in two would become two line ends. Thread safety:

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 namespace detail {
 
@@ -134,13 +134,13 @@ public:
     return detail::read_some(this->core_, this->stream_, buffer.data(), buffer.size(), ec);
   }
 
-  /// The same; throws std::system_error.
+  /// The same; throws system_error.
   template <class MutableBufferSequence>
   std::size_t read_some(const MutableBufferSequence& buffers) {
     error_code ec;
     const std::size_t n = read_some(buffers, ec);
     if (ec) {
-      throw std::system_error(ec, "read_some");
+      throw system_error(ec, "read_some");
     }
     return n;
   }
@@ -227,7 +227,7 @@ public:
   }
 
   /// The same, blocking this thread and never running the loop. Those without an error_code throw
-  /// std::system_error, at the end of the file too.
+  /// system_error, at the end of the file too.
   std::string read_line(std::size_t limit, error_code& ec) {
     return read_text({detail::text_kind::line, limit}, ec).text;
   }
@@ -264,7 +264,7 @@ private:
     error_code ec;
     auto result = read(ec);
     if (ec) {
-      throw std::system_error(ec, what);
+      throw system_error(ec, what);
     }
     return result;
   }
@@ -337,13 +337,13 @@ public:
     return detail::write_some(this->core_, buffer.data(), buffer.size(), ec);
   }
 
-  /// The same; throws std::system_error.
+  /// The same; throws system_error.
   template <class ConstBufferSequence>
   std::size_t write_some(const ConstBufferSequence& buffers) {
     error_code ec;
     const std::size_t n = write_some(buffers, ec);
     if (ec) {
-      throw std::system_error(ec, "write_some");
+      throw system_error(ec, "write_some");
     }
     return n;
   }

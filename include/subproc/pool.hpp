@@ -15,7 +15,7 @@
 #include <memory>
 #include <utility>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 struct pool_options {
   /// Commands that run at once; 0 means one a core.
@@ -95,7 +95,7 @@ public:
    * @par Completion signature @code void(std::exception_ptr error, pool_summary summary) @endcode
    * @par Errors an exception of the source or the sink; a failed command is a result, not an error.
    * @par Per-operation cancellation terminal, partial, total: as kill(); the results are delivered
-   * and the error is a std::system_error with asio::error::operation_aborted.
+   * and the error is a system_error with asio::error::operation_aborted.
    * @par Executor the handler's, else the pool's; never called from inside this function.
    */
   template <asio::completion_token_for<void(std::exception_ptr, pool_summary)> RunToken>

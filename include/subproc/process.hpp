@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 /// Output that a process object holds, lent until its next operation.
 struct captured_view {
@@ -129,7 +129,7 @@ public:
     return returncode();
   }
 
-  /// Waits for the exit, blocking this thread and never running the loop. Throws std::system_error.
+  /// Waits for the exit, blocking this thread and never running the loop. Throws system_error.
   exit_status wait() { return detail::wait(core_, std::nullopt); }
   /// Throws timeout_expired when the child still runs then; it is left alone.
   exit_status wait(duration limit) { return detail::wait(core_, limit); }
@@ -206,7 +206,7 @@ public:
   }
 
   /// The same, blocking this thread and never running the loop. Throws timeout_expired (with a copy
-  /// of what is held), std::system_error for the other errors.
+  /// of what is held), system_error for the other errors.
   communicate_result communicate(std::string input = {}) {
     return detail::communicate(core_, std::move(input), std::nullopt);
   }
@@ -221,12 +221,12 @@ public:
   }
 
   /// Sends a signal to the child alone. Nothing happens, without error, once it has ended; no other
-  /// process is ever meant. 0 checks. Throws std::system_error (permission, invalid number).
+  /// process is ever meant. 0 checks. Throws system_error (permission, invalid number).
   void send_signal(int number) {
     error_code ec;
     send_signal(number, ec);
     if (ec) {
-      throw std::system_error(ec, "send_signal");
+      throw system_error(ec, "send_signal");
     }
   }
   void send_signal(int number, error_code& ec) noexcept { ec = detail::send_signal(core_, number); }
@@ -273,7 +273,7 @@ public:
   }
 
   /// The three, blocking this thread and never running the loop. Errors are those of async_stop, by
-  /// exception (std::system_error, which names what is wrong with a step, or who survived) or in
+  /// exception (system_error, which names what is wrong with a step, or who survived) or in
   /// `ec`; errc::operation_pending while a stop is pending.
   stop_result stop() { return detail::stop(core_, {}); }
   stop_result stop(error_code& ec) { return detail::stop(core_, {}, ec); }
@@ -285,7 +285,7 @@ public:
   }
 
   /// Gives the child to the caller, who then has to reap it. Pipes are closed, pending operations
-  /// end. Throws std::system_error (errc::no_child) when there is none or it was reaped already;
+  /// end. Throws system_error (errc::no_child) when there is none or it was reaped already;
   /// then nothing has changed.
   released_child release() {
     released_child mine{pid(), detail::release(core_)};
@@ -411,7 +411,7 @@ void basic_process<Executor>::kill() {
  * @par Completion signature @code void(std::exception_ptr error, process child) @endcode
  * @par Errors spawn_error, with nothing left behind.
  * @par Per-operation cancellation terminal, partial, total: no child is left; the error is a
- * std::system_error with asio::error::operation_aborted.
+ * system_error with asio::error::operation_aborted.
  * @par Executor the handler's, else the given one; never called from inside this function.
  */
 template <detail::executor Executor, asio::completion_token_for<void(std::exception_ptr, process)>
@@ -440,7 +440,7 @@ auto async_spawn(
 } // namespace subproc
 
 template <template <class, class> class Associator, class Handler, class Default>
-struct asio::associator<Associator, subproc::detail::process_maker<Handler>, Default>
+struct subproc::asio::associator<Associator, subproc::detail::process_maker<Handler>, Default>
     : Associator<Handler, Default> {
   static auto get(const subproc::detail::process_maker<Handler>& maker) noexcept {
     return Associator<Handler, Default>::get(maker.handler);

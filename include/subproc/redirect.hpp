@@ -9,7 +9,7 @@
 #include <utility>
 #include <variant>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 /// The child uses the caller's own stream (the default).
 struct inherit_t {

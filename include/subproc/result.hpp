@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 /// What the child (and the children it waited for) used; from the kernel at its exit.
 struct resource_usage {

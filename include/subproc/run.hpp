@@ -12,7 +12,7 @@
 #include <string_view>
 #include <utility>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 /// Runs a command to its end, blocking this thread: feeds `input()`, captures what is piped, waits.
 ///
@@ -165,8 +165,8 @@ auto async_check_output(
 } // namespace subproc
 
 template <template <class, class> class Associator, class Handler, class Value, class Default>
-struct asio::associator<Associator, subproc::detail::result_picker<Handler, Value>, Default>
-    : Associator<Handler, Default> {
+struct subproc::asio::associator<Associator, subproc::detail::result_picker<Handler, Value>,
+                                 Default> : Associator<Handler, Default> {
   static auto get(const subproc::detail::result_picker<Handler, Value>& picker) noexcept {
     return Associator<Handler, Default>::get(picker.handler);
   }

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 /// One step of a stop: a signal to the scope, and how long the scope has to become empty before the
 /// next step. Signal 0 only waits. A halted process goes on (SIGCONT), so that it sees the signal,

@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 /// Which child of a range has ended, and how.
 struct ended_child {
@@ -91,8 +91,8 @@ template <class Range>
 auto executor_of_first(Range& children) {
   const auto first = std::ranges::begin(children);
   if (first == std::ranges::end(children)) {
-    throw std::system_error(std::make_error_code(std::errc::invalid_argument),
-                            "a wait for no children has no executor, give it one");
+    throw system_error(detail::generic_error(std::errc::invalid_argument),
+                       "a wait for no children has no executor, give it one");
   }
   return as_process(*first).get_executor();
 }
@@ -141,7 +141,7 @@ auto async_wait_any(
 }
 
 /// The same on the executor of the first process. An empty range, which has none, is refused: this
-/// function throws std::system_error (std::errc::invalid_argument).
+/// function throws system_error (std::errc::invalid_argument).
 template <detail::process_range Range,
           asio::completion_token_for<void(error_code, std::size_t, exit_status)> WaitToken =
               asio::default_completion_token_t<detail::process_executor_t<Range>>>
@@ -191,7 +191,7 @@ auto async_wait_all(
 }
 
 /// Waits until one of several children has ended, blocking this thread and never running a loop.
-/// Throws std::system_error: errc::no_child for a moved-from process, std::errc::invalid_argument
+/// Throws system_error: errc::no_child for a moved-from process, std::errc::invalid_argument
 /// for an empty range. Waits that are pending on a loop are no hindrance.
 template <detail::process_range Range>
 ended_child wait_any(Range&& children) {

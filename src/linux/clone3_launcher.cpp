@@ -29,7 +29,7 @@
 #define CLONE_CLEAR_SIGHAND 0x100000000ULL
 #endif
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 struct clone3_arguments {
@@ -153,7 +153,7 @@ std::optional<std::unique_ptr<child>> start_by_clone3(launch_plan& plan, scope o
       clone3_refused.store(true, std::memory_order_relaxed);
       return std::nullopt;
     }
-    throw spawn_error(error_code(error, std::system_category()), spawn_step::fork, {});
+    throw spawn_error(error_code(error, detail::system_category()), spawn_step::fork, {});
   }
   if (tried.report.error != 0) {
     reap(tried.pidfd.get());

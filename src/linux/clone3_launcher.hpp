@@ -7,7 +7,7 @@
 #include <memory>
 #include <optional>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// Starts the plan by clone3(2), sharing memory and, where it helps, the descriptor table until
 /// exec. Nothing: the kernel or a seccomp filter has no clone3 for us. Throws spawn_error.

@@ -10,7 +10,7 @@
 #include <future>
 #include <thread>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 namespace detail {
 namespace {
 
@@ -31,7 +31,7 @@ private:
     launch_later([&, signals = caller_signals()] {
       try {
         if (!on_launcher_thread()) {
-          throw spawn_error(make_error_code(std::errc::resource_unavailable_try_again),
+          throw spawn_error(detail::generic_error(std::errc::resource_unavailable_try_again),
                             spawn_step::fork, {}, "no thread can be had for die_with_parent");
         }
         launched_child started;
@@ -80,7 +80,8 @@ private:
         started.launched_by = launcher_kind::clone3;
         started.child = std::move(*cloned);
       } else if (only_ == launcher_kind::clone3) {
-        throw spawn_error(make_error_code(std::errc::function_not_supported), spawn_step::fork, {});
+        throw spawn_error(detail::generic_error(std::errc::function_not_supported),
+                          spawn_step::fork, {});
       } else {
         started.launched_by = launcher_kind::vfork;
         started.child = adopt_child(start_by_vfork(plan), own);
@@ -115,8 +116,8 @@ std::shared_ptr<launcher> make_launcher(launcher_kind kind) {
   case launcher_kind::custom:
     break;
   }
-  throw std::system_error(std::make_error_code(std::errc::function_not_supported),
-                          "make_launcher: no launcher of this kind here");
+  throw system_error(detail::generic_error(std::errc::function_not_supported),
+                     "make_launcher: no launcher of this kind here");
 }
 
 } // namespace subproc

@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 constexpr int high = 64;        // copying a table of this size is not worth a thought

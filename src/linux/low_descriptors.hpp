@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <utility>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// Low descriptor numbers kept free for children, so that what a child needs lies below what the
 /// program has open and the rest of the table need not be copied. They are reserved when the

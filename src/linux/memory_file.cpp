@@ -15,10 +15,10 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 namespace {
 
-[[noreturn]] void fail() { throw std::system_error(errno, std::system_category(), "memory_file"); }
+[[noreturn]] void fail() { throw system_error(errno, detail::system_category(), "memory_file"); }
 
 bool write_all(int descriptor, std::string_view bytes) noexcept {
   while (!bytes.empty()) {

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 constexpr unsigned signal_process_group = 1U << 2; // PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9
@@ -142,7 +142,7 @@ public:
       signal_session_stragglers(pid_, number);
     }
     if (result < 0 && error != ESRCH) {
-      return {error, std::system_category()};
+      return {error, detail::system_category()};
     }
     return {};
   }
@@ -214,7 +214,7 @@ public:
   explicit gone_child(pid_t pid) : pid_(pid) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) < 0) {
-      throw spawn_error(error_code(errno, std::system_category()), spawn_step::pipe, {});
+      throw spawn_error(error_code(errno, detail::system_category()), spawn_step::pipe, {});
     }
     ended_.reset(ends[0]);
     ::close(ends[1]); // readable from now on
@@ -257,7 +257,7 @@ std::unique_ptr<child> adopt_child(pid_t pid, scope own) {
   try {
     // Want of a descriptor or of memory is no sign that there are no pidfds.
     if (!pidfd && error != ENOSYS && error != EPERM && error != EINVAL) {
-      throw spawn_error(error_code(error, std::system_category()), spawn_step::fork, {});
+      throw spawn_error(error_code(error, detail::system_category()), spawn_step::fork, {});
     }
     return make_watched_child(pid, own);
   } catch (...) {

@@ -6,7 +6,7 @@
 
 #include <sys/types.h>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// A child known by a pidfd (owned). `own` is what it leads.
 std::unique_ptr<child> make_pidfd_child(pid_t pid, unique_handle pidfd, scope own);

@@ -4,7 +4,7 @@
 
 #include <sys/epoll.h>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 unique_handle open_writable_event(native_handle_type handle) {
   unique_handle set(::epoll_create1(EPOLL_CLOEXEC));
@@ -16,7 +16,7 @@ unique_handle open_writable_event(native_handle_type handle) {
   if (errno == EPERM) {
     return {}; // always writable
   }
-  throw spawn_error(error_code(errno, std::system_category()), spawn_step::open, {},
+  throw spawn_error(error_code(errno, detail::system_category()), spawn_step::open, {},
                     "the sink of a tee cannot be watched");
 }
 

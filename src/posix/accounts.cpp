@@ -13,7 +13,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 constexpr std::size_t largest_entry = std::size_t{64} << 20U;
@@ -35,7 +35,7 @@ std::optional<Entry> find_entry(const char* option, const std::string& what, Cal
     } else if (error == 0 || error == ENOENT || error == ESRCH) {
       return std::nullopt; // the manual allows each of them for "no such entry"
     } else if (error != EINTR) {
-      throw spawn_error(error_code(error, std::system_category()), spawn_step::arguments, option,
+      throw spawn_error(error_code(error, detail::system_category()), spawn_step::arguments, option,
                         "cannot look up " + what);
     }
   }

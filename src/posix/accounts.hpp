@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// The numbers to set in the child; what is absent stays.
 struct credentials {

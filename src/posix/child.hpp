@@ -9,7 +9,7 @@
 
 #include <sys/types.h>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// The child's own words about a failed start, in memory shared with the parent or on a pipe.
 struct child_report {

@@ -3,7 +3,7 @@
 // POSIX leaves the declaration to the program.
 extern "C" char** environ;
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 std::vector<std::string> caller_environment() {
   std::vector<std::string> entries;

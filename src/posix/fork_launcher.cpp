@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 void reap(pid_t pid) noexcept {
@@ -18,7 +18,7 @@ void reap(pid_t pid) noexcept {
 }
 
 [[noreturn]] void fail(spawn_step step, int error) {
-  throw spawn_error(error_code(error, std::system_category()), step, {});
+  throw spawn_error(error_code(error, detail::system_category()), step, {});
 }
 
 // noinline: the frame in which vfork returns twice holds nothing but this.

@@ -6,7 +6,7 @@
 
 #include <memory>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// Blocks every signal of this thread, libc's internal ones too: a handler must not run in a child
 /// that shares the caller's memory.

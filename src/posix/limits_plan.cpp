@@ -4,7 +4,7 @@
 
 #include <sys/resource.h>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 int number_of(resource which) noexcept {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// The kernel's own struct, whatever libc's rlim_t is.
 struct kernel_rlimit {

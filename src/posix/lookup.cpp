@@ -4,7 +4,7 @@
 
 #include <cstddef>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 std::vector<std::string> executable_candidates(std::string_view program,
                                                const std::optional<environment>& env) {

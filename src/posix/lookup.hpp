@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// The paths to try in turn, in the child's working directory: the program itself when it has a
 /// slash, else one for each entry of PATH, in order. That PATH is the child's, so `env` decides

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 unique_handle open_anew(int descriptor) noexcept {
   const int flags = ::fcntl(descriptor, F_GETFL);

@@ -2,7 +2,7 @@
 
 #include <subproc/launcher.hpp>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// An open file of our own behind the same pipe or terminal, not blocking: the flags of the
 /// caller's, which others share, stay as they are. Empty for what has no second door (a socket, a

@@ -16,11 +16,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 [[noreturn]] void fail(spawn_step step, const char* path, const std::string& detail) {
-  throw spawn_error(error_code(errno, std::system_category()), step, path, detail);
+  throw spawn_error(error_code(errno, detail::system_category()), step, path, detail);
 }
 
 // A number above those of the three streams: a stream that is closed has to stay so.
@@ -78,7 +78,7 @@ std::size_t output_sink::write_some(const void* data, std::size_t size,
   std::size_t done = 0;
   if (kind_ == kind::socket) {
     const ssize_t n = ::send(handle_.get(), data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    ec = n >= 0 ? error_code() : error_code(errno, std::system_category());
+    ec = n >= 0 ? error_code() : error_code(errno, detail::system_category());
     done = n > 0 ? static_cast<std::size_t>(n) : 0;
   } else {
     if (kind_ == kind::look_first) {
@@ -93,7 +93,7 @@ std::size_t output_sink::write_some(const void* data, std::size_t size,
   }
   if (ec) { // for a result: it compares with std::errc, which Asio's own category (1.22.1) does not
     ec = ec.value() == EAGAIN ? error_code(asio::error::would_block)
-                              : error_code(ec.value(), std::system_category());
+                              : error_code(ec.value(), detail::system_category());
   }
   return done;
 }

@@ -4,7 +4,7 @@
 
 #include <cstddef>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// Where a tee passes output on to: a descriptor of our own, written without blocking, without
 /// SIGPIPE, and without a change to the flags of the open file behind it.

@@ -14,13 +14,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 constexpr int keep_as_is = -1;
 
 [[noreturn]] void fail(spawn_step step, const std::string& path = {}) {
-  throw spawn_error(error_code(errno, std::system_category()), step, path);
+  throw spawn_error(error_code(errno, detail::system_category()), step, path);
 }
 
 int open_flags(open_mode mode, bool for_reading) {
@@ -43,7 +43,7 @@ int open_flags(open_mode mode, bool for_reading) {
 
 void require_open(int descriptor, const char* option) {
   if (::fcntl(descriptor, F_GETFD) < 0) {
-    throw spawn_error(error_code(errno, std::system_category()), spawn_step::arguments, option,
+    throw spawn_error(error_code(errno, detail::system_category()), spawn_step::arguments, option,
                       "descriptor " + std::to_string(descriptor) + " is not open");
   }
 }
@@ -305,7 +305,7 @@ int launch_plan::bytes_source(const std::string& bytes, bytes_form form, const c
   if (form == bytes_form::file) {
     try {
       child_ends_.push_back(memory_file(bytes));
-    } catch (const std::system_error& error) {
+    } catch (const system_error& error) {
       throw spawn_error(error.code(), spawn_step::memory, option);
     }
     return child_ends_.back().get();
@@ -320,7 +320,7 @@ int launch_plan::bytes_source(const std::string& bytes, bytes_form form, const c
   if (::fcntl(writer.get(), F_SETFL, O_NONBLOCK) < 0 ||
       (!bytes.empty() &&
        ::write(writer.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))) {
-    throw spawn_error(make_error_code(std::errc::no_buffer_space), spawn_step::memory, option,
+    throw spawn_error(detail::generic_error(std::errc::no_buffer_space), spawn_step::memory, option,
                       "the pipe does not take them all, hand them over as a file");
   }
   return child_ends_.back().get();
@@ -366,7 +366,7 @@ const std::string* launch_plan::program_left_out() const {
 }
 
 spawn_error launch_plan::error(const child_report& report) const {
-  const error_code ec(report.error, std::system_category());
+  const error_code ec(report.error, detail::system_category());
   switch (report.step) {
   case spawn_step::exec:
     if (const std::string* left_out = program_left_out(); left_out && report.error == ENOENT) {

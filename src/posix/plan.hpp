@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// Throws spawn_error unless every descriptor that the command names is open. It comes before
 /// anything of ours is opened, which could take the number of one that is closed.

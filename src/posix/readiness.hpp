@@ -8,7 +8,7 @@
 #include <optional>
 #include <utility>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// Waits on a loop until a borrowed descriptor can be read or written. One wait at a time.
 class readiness {
@@ -18,7 +18,7 @@ public:
   readiness& operator=(const readiness&) = delete;
   ~readiness() { reset(); }
 
-  /// Makes the loop open what it needs for waits and timers. Throws std::system_error.
+  /// Makes the loop open what it needs for waits and timers. Throws system_error.
   static void prepare(const asio::any_io_executor& executor) {
     const asio::posix::stream_descriptor opens_all(executor);
   }

@@ -14,7 +14,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 struct process_stat {
@@ -90,7 +90,7 @@ std::optional<std::vector<int>> scope_members(scope target, pid_t id) {
 error_code check_not_own(scope target, pid_t id) noexcept {
   const bool own = (target == scope::group && id == ::getpgrp()) ||
                    (target == scope::session && id == ::getsid(0));
-  return own ? make_error_code(std::errc::operation_not_permitted) : error_code();
+  return own ? detail::generic_error(std::errc::operation_not_permitted) : error_code();
 }
 
 void signal_session_stragglers(pid_t session, int number) {

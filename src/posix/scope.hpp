@@ -7,7 +7,7 @@
 
 #include <sys/types.h>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// The live (not zombie) processes whose group or session is `id`, from /proc. Empty where there is
 /// no /proc; nothing when it cannot be read now, for want of a descriptor or of memory.

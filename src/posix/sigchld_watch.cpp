@@ -28,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 // The program's own disposition, and how its signals are heard here.
@@ -54,7 +54,7 @@ public:
   unique_handle add(pid_t pid) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) < 0) {
-      throw spawn_error(error_code(errno, std::system_category()), spawn_step::pipe, {});
+      throw spawn_error(error_code(errno, detail::system_category()), spawn_step::pipe, {});
     }
     unique_handle read_end(ends[0]);
     unique_handle write_end(ends[1]);
@@ -202,7 +202,7 @@ public:
       signal_session_stragglers(pid_, number);
     }
     if (result < 0 && error != ESRCH) {
-      return {error, std::system_category()};
+      return {error, detail::system_category()};
     }
     return {};
   }
@@ -246,7 +246,7 @@ std::unique_ptr<child> make_watched_child(pid_t pid, scope own) {
     return std::make_unique<watched_child>(pid, own);
   } catch (const spawn_error&) {
     throw;
-  } catch (const std::system_error& error) { // no thread or no loop for the watch
+  } catch (const system_error& error) { // no thread or no loop for the watch
     throw spawn_error(error.code(), spawn_step::fork, {});
   }
 }

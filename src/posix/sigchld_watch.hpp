@@ -6,7 +6,7 @@
 
 #include <sys/types.h>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// A child without a pidfd. A process-wide thread learns of SIGCHLD, looks at our own pids only,
 /// and makes the child's exit handle readable, so that everything above waits as it does on a

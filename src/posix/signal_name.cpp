@@ -2,7 +2,7 @@
 
 #include <csignal>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 namespace {
 
 struct named_signal {

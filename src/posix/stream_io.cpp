@@ -14,7 +14,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-namespace subproc {
+namespace SUBPROC_NAMESPACE {
 
 void unique_handle::reset(native_handle_type handle) noexcept {
   const native_handle_type old = std::exchange(handle_, handle);
@@ -161,7 +161,7 @@ bool wait_ready(std::span<wait_entry> entries, steady_clock::time_point until) {
     }
     const int n = ::poll(polled.data(), static_cast<nfds_t>(polled.size()), timeout);
     if (n < 0 && errno != EINTR) {
-      throw std::system_error(errno, std::system_category(), "poll");
+      throw system_error(errno, detail::system_category(), "poll");
     }
     if (n > 0) {
       for (std::size_t i = 0; i < entries.size(); ++i) {

@@ -2,6 +2,7 @@
 
 #include "fork_launcher.hpp"
 
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -9,13 +10,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 long process_number() noexcept { return ::getpid(); }
 
 void start_background_thread(std::function<void()> body) {
   const signal_block blocked; // inherited by the new thread
-  std::thread(std::move(body)).detach();
+  try {
+    std::thread(std::move(body)).detach();
+  } catch (const std::system_error& error) { // the loop's may be of another kind
+    throw system_error(generic_error(static_cast<std::errc>(error.code().value())), "thread");
+  }
 }
 
 caller_signals::caller_signals() noexcept : mask_(0) {

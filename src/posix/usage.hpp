@@ -4,7 +4,7 @@
 
 #include <sys/resource.h>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 inline resource_usage usage_from(const rusage& raw) noexcept {
   const auto time = [](const timeval& value) {

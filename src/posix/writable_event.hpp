@@ -2,7 +2,7 @@
 
 #include <subproc/launcher.hpp>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// A handle that can be read while `handle` can be written. Empty for what has no such state;
 /// throws spawn_error when there is no descriptor left.

@@ -432,7 +432,7 @@ TEST_SUITE("audit") {
     {
       process child(context, "true");
       CHECK(readable(child.native_handle()));
-      CHECK_THROWS_AS(child.release(), std::system_error);
+      CHECK_THROWS_AS(child.release(), system_error);
       once("release that comes too late", plain);
     }
     {

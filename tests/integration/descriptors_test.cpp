@@ -133,7 +133,7 @@ table open_in_child(command cmd, std::vector<fd_mapping> fds = {}) {
 }
 
 // The code of the spawn_error of a command; none when it was started.
-std::error_code code_of(const command& cmd) {
+error_code code_of(const command& cmd) {
   try {
     run(cmd);
   } catch (const spawn_error& error) {
@@ -537,7 +537,7 @@ TEST_SUITE("descriptors") {
         if (with_pipe) {
           cmd.in(piped);
         }
-        std::error_code got;
+        error_code got;
         {
           const closed_streams closed(2);
           got = code_of(cmd);

@@ -75,7 +75,7 @@ int start_operations(process& child, outcomes& all, bool communicate) {
   error_code full;
   while (!full) {
     const ssize_t n = ::write(child.in().native_handle(), write_this.data(), write_this.size());
-    full = n < 0 ? error_code(errno, std::system_category()) : error_code();
+    full = n < 0 ? error_code(errno, detail::system_category()) : error_code();
   }
   child.out().async_read_some(asio::buffer(read_here), all.handler());
   child.err().async_read_some(asio::buffer(read_here), all.handler());

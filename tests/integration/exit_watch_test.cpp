@@ -308,9 +308,9 @@ TEST_SUITE("exit_watch") {
     context.restart();
     context.run();
     CHECK(calls == 5);
-    CHECK_THROWS_AS(ended->communicate(), std::system_error);
+    CHECK_THROWS_AS(ended->communicate(), system_error);
     ended->in().close();
-    CHECK_THROWS_AS(ended->release(), std::system_error);
+    CHECK_THROWS_AS(ended->release(), system_error);
     ended.reset();
 
     // Both the leader and its member are as they were.

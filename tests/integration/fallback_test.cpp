@@ -310,7 +310,7 @@ TEST_SUITE("fallback") {
       for (int i = 0; i < 20; ++i) {
         const spawn_error refused = spawn_error_of([] { run(command("true").capture_output()); });
         CHECK(refused.step() == spawn_step::fork);
-        CHECK(refused.code() == std::error_code(error, std::system_category()));
+        CHECK(refused.code() == error_code(error, detail::system_category()));
       }
       CHECK_FALSE(has_children());
       CHECK(open_descriptors() == before);

@@ -45,7 +45,7 @@ struct lines_result {
         if (error) {
           std::rethrow_exception(error);
         }
-      } catch (const std::system_error& e) {
+      } catch (const system_error& e) {
         ec = e.code();
       } catch (const std::runtime_error& e) {
         thrown = e.what();
@@ -562,7 +562,7 @@ TEST_SUITE("lines") {
                     }
                   },
                   asio::use_awaitable);
-            } catch (const std::system_error&) {
+            } catch (const system_error&) {
             }
             const auto rest = co_await child.async_communicate(asio::use_awaitable);
             const std::string all = numbers(3000);

@@ -112,7 +112,7 @@ TEST_SUITE("pipe") {
     std::array<char, 4> more;
     CHECK(child.out().read_some(asio::buffer(more), ec) == 0);
     CHECK(ec == asio::error::eof);
-    CHECK_THROWS_AS(child.out().read_some(asio::buffer(more)), std::system_error);
+    CHECK_THROWS_AS(child.out().read_some(asio::buffer(more)), system_error);
   }
 
   TEST_CASE("pipe: a stream that is not piped is a closed one") {
@@ -426,7 +426,7 @@ TEST_SUITE("pipe") {
     error_code ec;
     CHECK(child.out().read_some(asio::buffer(other), ec) == 0);
     CHECK(ec == errc::operation_pending);
-    CHECK_THROWS_AS(child.communicate(), std::system_error);
+    CHECK_THROWS_AS(child.communicate(), system_error);
 
     child.in().write_some(asio::buffer("hello", 5)); // the other stream is free
     run(context);

@@ -48,7 +48,7 @@ namespace {
 error_code thrown_by(const std::function<void()>& call) {
   try {
     call();
-  } catch (const std::system_error& error) {
+  } catch (const system_error& error) {
     return error.code();
   }
   return {};
@@ -734,7 +734,7 @@ TEST_SUITE("process") {
       process child(context, steps({"exit:0"}).in(piped));
       CHECK(child.wait().success());
       child.in().write_some(asio::buffer("x", 1), ec);
-      CHECK_THROWS_AS(child.in().write_some(asio::buffer("x", 1)), std::system_error);
+      CHECK_THROWS_AS(child.in().write_some(asio::buffer("x", 1)), system_error);
     }
     CHECK(ec == asio::error::broken_pipe);
   }

@@ -96,13 +96,13 @@ TEST_SUITE("read_line") {
     asio::io_context context;
     process child(context, prints("a\\nlonger\\nb;rest"));
     CHECK(child.out().read_line() == "a");
-    CHECK_THROWS_AS(child.out().read_line(3), std::system_error);
+    CHECK_THROWS_AS(child.out().read_line(3), system_error);
     CHECK(child.out().read_line_piece(4).goes_on);
     CHECK(child.out().read_line() == "er");
     CHECK(child.out().read_until(";") == "b;");
-    CHECK_THROWS_AS(child.out().read_until(";"), std::system_error);
+    CHECK_THROWS_AS(child.out().read_until(";"), system_error);
     CHECK(child.out().read_line() == "rest");
-    CHECK_THROWS_AS(child.out().read_line(), std::system_error);
+    CHECK_THROWS_AS(child.out().read_line(), system_error);
   }
 
   TEST_CASE("read_line: bytes are bytes, NUL and invalid UTF-8 too [T43]") {
@@ -352,7 +352,7 @@ TEST_SUITE("read_line") {
     asio::io_context context;
     process child(context, prints("a\\n12345").limit(4));
     CHECK(child.out().read_line() == "a");
-    CHECK_THROWS_AS(child.communicate(), std::system_error);
+    CHECK_THROWS_AS(child.communicate(), system_error);
     CHECK(child.captured().out == "12345");
     CHECK(child.communicate().out == "12345");
   }

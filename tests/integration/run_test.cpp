@@ -206,7 +206,7 @@ TEST_SUITE("run") {
       run(command(all).check());
     } catch (const subprocess_error&) {
       FAIL("no child ran, so none failed");
-    } catch (const std::system_error& error) {
+    } catch (const system_error& error) {
       CHECK(error.code() == std::errc::no_such_file_or_directory);
     }
   }

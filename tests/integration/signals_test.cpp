@@ -426,7 +426,7 @@ TEST_SUITE("signals") {
       error_code ec;
       child.send_signal(number, ec);
       CHECK(ec == std::errc::invalid_argument);
-      CHECK_THROWS_AS(child.send_signal(number), std::system_error);
+      CHECK_THROWS_AS(child.send_signal(number), system_error);
     }
     CHECK(child.poll() == std::nullopt);
     child.in().close();

@@ -357,7 +357,7 @@ TEST_SUITE("stop") {
     try {
       leader.stop(polite);
       FAIL("no exception");
-    } catch (const std::system_error& error) {
+    } catch (const system_error& error) {
       CHECK(error.code() == errc::not_stopped);
       CHECK(std::string(error.what()).find(std::to_string(member)) != std::string::npos);
     }
@@ -385,7 +385,7 @@ TEST_SUITE("stop") {
     try {
       child.stop({{SIGKILL, 1s}, {65, 1s}});
       FAIL("no exception");
-    } catch (const std::system_error& error) {
+    } catch (const system_error& error) {
       CHECK(error.code() == std::errc::invalid_argument);
       CHECK(std::string(error.what()).find("step 2: 65 is no signal") != std::string::npos);
     }
@@ -499,7 +499,7 @@ TEST_SUITE("stop") {
     error_code ec;
     child.stop(1h, ec);
     CHECK(ec == errc::operation_pending);
-    CHECK_THROWS_AS(child.stop(), std::system_error);
+    CHECK_THROWS_AS(child.stop(), system_error);
     CHECK(read_line(child) == "term\n");
 
     process other(context, shell_that_answers_term());

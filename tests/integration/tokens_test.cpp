@@ -133,7 +133,7 @@ error_code code_of(const std::exception_ptr& error) {
     if (error) {
       std::rethrow_exception(error);
     }
-  } catch (const std::system_error& e) {
+  } catch (const system_error& e) {
     return e.code();
   } catch (const operation_error& e) {
     return e.code();
@@ -182,7 +182,7 @@ asio::awaitable<void> await_all(command cmd, int& done) {
   thrown = false;
   try {
     co_await child.async_communicate(asio::use_awaitable);
-  } catch (const std::system_error& error) {
+  } catch (const system_error& error) {
     thrown = error.code() == errc::already_taken;
   }
   CHECK(thrown);
@@ -305,14 +305,14 @@ TEST_SUITE("tokens") {
     CHECK(child.async_stop(1h, asio::use_future).get().status.exit_code() == 3);
     CHECK(async_run(context, short_one(), asio::use_future).get().status.exit_code() == 3);
 
-    CHECK_THROWS_AS(child.async_communicate(asio::use_future).get(), std::system_error);
+    CHECK_THROWS_AS(child.async_communicate(asio::use_future).get(), system_error);
     CHECK_THROWS_AS(async_spawn(context, {"/no/such"}, asio::use_future).get(), spawn_error);
     CHECK_THROWS_AS(async_run(context, {"/no/such"}, asio::use_future).get(), spawn_error);
     CHECK_THROWS_AS(async_run(context, short_one().check(), asio::use_future).get(),
                     called_process_error);
     process moved = std::move(child);
-    CHECK_THROWS_AS(child.async_wait(asio::use_future).get(), std::system_error);
-    CHECK_THROWS_AS(child.async_stop(1h, asio::use_future).get(), std::system_error);
+    CHECK_THROWS_AS(child.async_wait(asio::use_future).get(), system_error);
+    CHECK_THROWS_AS(child.async_stop(1h, asio::use_future).get(), system_error);
     keep.reset();
     thread.join();
   }

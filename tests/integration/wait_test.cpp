@@ -529,10 +529,10 @@ TEST_SUITE("wait") {
     try {
       child.wait();
       FAIL("a wait inside a wait");
-    } catch (const std::system_error& error) {
+    } catch (const system_error& error) {
       CHECK(error.code() == errc::operation_pending);
     }
-    CHECK_THROWS_AS(child.wait(1h), std::system_error);
+    CHECK_THROWS_AS(child.wait(1h), system_error);
     child.in().close();
     context.run();
     CHECK(pending.status.success());
@@ -727,9 +727,9 @@ TEST_SUITE("wait") {
     CHECK(one.ec == std::errc::invalid_argument);
     CHECK(all.calls == 1);
     CHECK_FALSE(all.ec);
-    CHECK_THROWS_AS(async_wait_any(none, one.handler()), std::system_error);
-    CHECK_THROWS_AS(async_wait_all(none, all.handler()), std::system_error);
-    CHECK_THROWS_AS(wait_any(none), std::system_error);
+    CHECK_THROWS_AS(async_wait_any(none, one.handler()), system_error);
+    CHECK_THROWS_AS(async_wait_all(none, all.handler()), system_error);
+    CHECK_THROWS_AS(wait_any(none), system_error);
     CHECK(wait_all(none).empty());
     CHECK(wait_all(none, 0s)->empty());
 
@@ -744,8 +744,8 @@ TEST_SUITE("wait") {
     CHECK(one.ec == errc::no_child);
     CHECK(one.index == 1);
     CHECK(all.ec == errc::no_child);
-    CHECK_THROWS_AS(wait_any(children), std::system_error);
-    CHECK_THROWS_AS(wait_all(children, 0s), std::system_error);
+    CHECK_THROWS_AS(wait_any(children), system_error);
+    CHECK_THROWS_AS(wait_all(children, 0s), system_error);
     CHECK(children[0].poll() == std::nullopt);
   }
 

@@ -32,7 +32,7 @@ TEST_SUITE("audit") {
   }
 
   TEST_CASE("audit: an empty hook is refused") {
-    CHECK_THROWS_AS(add_audit_hook({}), std::system_error);
+    CHECK_THROWS_AS(add_audit_hook({}), system_error);
   }
 
   TEST_CASE("trace_line: each event is a line that begins with the command [A63]") {

@@ -20,12 +20,12 @@ constexpr errc all_codes[] = {errc::no_child,     errc::operation_pending, errc:
 
 static_assert(std::is_error_code_enum_v<errc>);
 static_assert(!std::is_base_of_v<subprocess_error, spawn_error>);
-static_assert(std::is_base_of_v<std::system_error, spawn_error>);
+static_assert(std::is_base_of_v<system_error, spawn_error>);
 static_assert(std::is_nothrow_copy_constructible_v<spawn_error>);
 static_assert(std::is_nothrow_copy_constructible_v<timeout_expired>);
 
 error_code system_error_code(std::errc value) {
-  return error_code(static_cast<int>(value), std::system_category());
+  return error_code(static_cast<int>(value), detail::system_category());
 }
 
 completed_process finished(command cmd, exit_status status) {

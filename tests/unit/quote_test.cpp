@@ -33,7 +33,7 @@ template <class Call>
 std::string refused(Call call) {
   try {
     call();
-  } catch (const std::system_error& error) {
+  } catch (const system_error& error) {
     CHECK(error.code() == std::errc::invalid_argument);
     const std::string text = error.what();
     return text.substr(0, text.rfind(": "));

@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 template <class Signature>
 class any_handler;

@@ -17,7 +17,7 @@
 #include <variant>
 #include <vector>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// The compiled body of a process; see src/process_core.hpp.
 class process_core;
@@ -172,8 +172,8 @@ initiation(const Executor&, Start) -> initiation<Executor, Start>;
 } // namespace subproc::detail
 
 template <template <class, class> class Associator, class Handler, class Function, class Default>
-struct asio::associator<Associator, subproc::detail::adapted_handler<Handler, Function>, Default>
-    : Associator<Handler, Default> {
+struct subproc::asio::associator<Associator, subproc::detail::adapted_handler<Handler, Function>,
+                                 Default> : Associator<Handler, Default> {
   static auto get(const subproc::detail::adapted_handler<Handler, Function>& adapted) noexcept {
     return Associator<Handler, Default>::get(adapted.handler);
   }

@@ -1,6 +1,8 @@
 #pragma once
 
-namespace subproc {
+#include <subproc/detail/export.hpp>
+
+namespace SUBPROC_NAMESPACE {
 
 /// What the operating system calls an open thing: a descriptor on POSIX, a HANDLE on Windows.
 #if defined(_WIN32)

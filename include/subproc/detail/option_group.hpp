@@ -1,11 +1,13 @@
 #pragma once
 
+#include <subproc/detail/export.hpp>
+
 #include <concepts>
 #include <memory>
 #include <tuple>
 #include <utility>
 
-namespace subproc::detail {
+namespace SUBPROC_NAMESPACE::detail {
 
 /// An optional group of options. Copies share it, so that a command which has none, or is copied
 /// often, stays light; equal means equal values.
