@@ -39,6 +39,9 @@ struct kernel_sigaction {
     plan.report->where = where;
     plan.report->error = error;
   }
+  if (plan.failed) {
+    plan.failed(plan.failed_argument, error);
+  }
   for (;;) {
     syscall(SYS_exit_group, 127);
   }

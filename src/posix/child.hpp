@@ -74,6 +74,9 @@ struct child_plan {
   /// Where a failure is written; -1 means the memory is shared and `report` is read.
   int report_fd = -1;
   volatile child_report* report = nullptr;
+  /// Where a child goes on that somebody else has forked, instead of ending: it does not return.
+  void (*failed)(void* argument, int error) = nullptr;
+  void* failed_argument = nullptr;
 };
 
 /// Runs in the child: carries out the plan and becomes the program, or reports and exits with 127.

@@ -1,5 +1,7 @@
 #include <subproc/quote.hpp>
 
+#include <subproc/error.hpp>
+
 #include "../printing.hpp"
 
 #include <random>
@@ -33,7 +35,7 @@ template <class Call>
 std::string refused(Call call) {
   try {
     call();
-  } catch (const system_error& error) {
+  } catch (const subproc::system_error& error) {
     CHECK(error.code() == std::errc::invalid_argument);
     const std::string text = error.what();
     return text.substr(0, text.rfind(": "));
