@@ -73,7 +73,8 @@ launched_child adopt_boost_child(const command& cmd, pid_type pid, std::optional
   make_own_pipe_end(pipes.out);
   make_own_pipe_end(pipes.err);
   launched_child adopted;
-  adopted.child = wait_status ? ended_child(pid, *wait_status) : adopt_foreign(pid, scope_of(cmd));
+  adopted.child =
+      wait_status ? make_ended_child(pid, *wait_status) : adopt_foreign(pid, scope_of(cmd));
   adopted.in = std::move(pipes.in);
   adopted.out = std::move(pipes.out);
   adopted.err = std::move(pipes.err);

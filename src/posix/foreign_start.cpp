@@ -248,7 +248,7 @@ void foreign_start::discard(pid_t pid) noexcept {
   }
 }
 
-std::unique_ptr<child> ended_child(pid_t pid, int wait_status) {
+std::unique_ptr<child> make_ended_child(pid_t pid, int wait_status) {
   return std::make_unique<reaped_child>(
       pid, WIFEXITED(wait_status)
                ? exit_status::from_code(WEXITSTATUS(wait_status))

@@ -56,7 +56,7 @@ private:
 SUBPROC_API std::unique_ptr<child> adopt_foreign(pid_t pid, scope own);
 
 /// A child that somebody else has started and reaped: `wait_status` is that of waitpid(2).
-SUBPROC_API std::unique_ptr<child> ended_child(pid_t pid, int wait_status);
+SUBPROC_API std::unique_ptr<child> make_ended_child(pid_t pid, int wait_status);
 
 /// Makes a pipe's end what launched_child wants. Throws spawn_error.
 SUBPROC_API void make_own_pipe_end(const unique_handle& end);

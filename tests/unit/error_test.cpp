@@ -78,6 +78,27 @@ TEST_SUITE("error") {
     CHECK(make_error_code(errc::no_child) != make_error_code(errc::already_taken));
   }
 
+  TEST_CASE("error: codes and exceptions are the loop's, and compare with the standard's") {
+    static_assert(std::is_base_of_v<std::runtime_error, system_error>);
+    static_assert(std::is_same_v<decltype(std::declval<spawn_error>().code()), const error_code&>);
+    const error_code of_asio = subproc::asio::error::timed_out;
+    CHECK(of_asio == subproc::asio::error::timed_out);
+    const spawn_error missing(system_error_code(std::errc::no_such_file_or_directory),
+                              spawn_step::exec, "/no/such");
+    CHECK(missing.code() == std::errc::no_such_file_or_directory);
+    CHECK(missing.code().value() == ENOENT);
+    CHECK(detail::generic_error(std::errc::invalid_argument) == std::errc::invalid_argument);
+    // In the standard's terms, whatever the loop's are.
+    const std::error_code standard = make_error_code(errc::no_child);
+    CHECK(standard == std::errc::no_child_process);
+    CHECK(standard.message() == make_error_code(errc::no_child).message());
+    try {
+      throw missing;
+    } catch (const system_error& error) {
+      CHECK(error.code() == missing.code());
+    }
+  }
+
   TEST_CASE("error: each spawn step has a name of its own") {
     std::set<std::string> names;
     for (int i = 0; i <= static_cast<int>(spawn_step::exec); ++i) {
