@@ -1,7 +1,10 @@
 # The component for Boost.Process v2, beside the library on either loop. Its public header takes
 # Boost.Process as the including program has it configured; who does not define
 # BOOST_PROCESS_USE_STD_FS links Boost::filesystem.
-if(SUBPROC_BOOST STREQUAL "OFF" OR NOT UNIX)
+if(SUBPROC_BOOST STREQUAL "ON" AND NOT UNIX)
+  message(FATAL_ERROR "SUBPROC_BOOST: the component for Boost.Process needs a POSIX system.")
+endif()
+if(NOT SUBPROC_BOOST OR NOT UNIX)
   return()
 endif()
 if(SUBPROC_BOOST STREQUAL "AUTO")

@@ -248,6 +248,26 @@ void foreign_start::discard(pid_t pid) noexcept {
   }
 }
 
+void require_own_child(pid_t pid, scope own) {
+  siginfo_t info{};
+  if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) < 0) {
+    // With SIGCHLD ignored a child that has ended is gone, and was one all the same.
+    struct sigaction chld {};
+    ::sigaction(SIGCHLD, nullptr, &chld);
+    if (chld.sa_handler != SIG_IGN && (chld.sa_flags & SA_NOCLDWAIT) == 0) {
+      throw spawn_error(error_code(errno, system_category()), spawn_step::arguments, "adopt",
+                        "there is no such child, or it has been reaped");
+    }
+  }
+  if (const pid_t group = ::getpgid(pid); own == scope::group && group >= 0 && group != pid) {
+    refuse("process_group", "the child leads no process group");
+  }
+  if (const pid_t session = ::getsid(pid);
+      own == scope::session && session >= 0 && session != pid) {
+    refuse("new_session", "the child leads no session");
+  }
+}
+
 std::unique_ptr<child> make_ended_child(pid_t pid, int wait_status) {
   return std::make_unique<reaped_child>(
       pid, WIFEXITED(wait_status)

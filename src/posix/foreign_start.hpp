@@ -55,6 +55,9 @@ private:
 /// Throws spawn_error, and has done nothing to it then. Defined in the platform's folder.
 SUBPROC_API std::unique_ptr<child> adopt_foreign(pid_t pid, scope own);
 
+/// Throws spawn_error unless this is an unreaped child of this process that leads that scope.
+void require_own_child(pid_t pid, scope own);
+
 /// A child that somebody else has started and reaped: `wait_status` is that of waitpid(2).
 SUBPROC_API std::unique_ptr<child> make_ended_child(pid_t pid, int wait_status);
 
