@@ -87,9 +87,7 @@ void begin(op which, process& child, const asio::any_io_executor& executor, cons
 }
 
 // Ends only with its input, which these leave open.
-bool waits(op which) {
-  return which == op::wait || which == op::wait_any || which == op::wait_all;
-}
+bool waits(op which) { return which == op::wait || which == op::wait_any || which == op::wait_all; }
 
 // Not async_spawn, whose launcher thread may be done before we look.
 bool surely_pending(op which) { return which != op::spawn; }
@@ -483,8 +481,8 @@ TEST_SUITE("tokens") {
         children.emplace_back(threads, short_one());
       }
       for (process& child : children) {
-        for (const op which : {op::wait, op::wait_any, op::wait_all, op::communicate, op::spawn,
-                               op::run}) {
+        for (const op which :
+             {op::wait, op::wait_any, op::wait_all, op::communicate, op::spawn, op::run}) {
           begin(which, child, threads.get_executor(), short_one(),
                 asio::bind_executor(strand, handler));
         }
