@@ -285,7 +285,7 @@ TEST_SUITE("run") {
     const watchdog guard;
     const talker child("(trap '' TERM; while :; do read x; done) & trap 'echo term' TERM;"
                        "echo ready; while :; do read x; done");
-    const command cmd = command(child.cmd).process_group(0).timeout(100ms).stop_steps(
+    const command cmd = command(child.cmd).process_group(0).timeout(500ms).stop_steps(
         {{SIGTERM, 10ms}, {SIGKILL, 10s}});
     const auto check = [](const timeout_expired& error) {
       CHECK(error.result().forced);
@@ -303,7 +303,7 @@ TEST_SUITE("run") {
       CHECK(error.result().status == exit_status::from_signal(SIGKILL));
       CHECK(error.result().out == "ready\n");
     };
-    const command cmd = command(child.cmd).timeout(100ms);
+    const command cmd = command(child.cmd).timeout(500ms);
     check_failures<timeout_expired>(cmd, check);
   }
 
@@ -333,10 +333,10 @@ TEST_SUITE("run") {
         const command cmd = steps({"ignore:15", "say:ready", "byte:3", "exit:0"})
                                 .out(piped)
                                 .map_fds({{3, gate.read_end.get()}})
-                                .timeout(100ms)
+                                .limit(5)
                                 .drop(policy)
                                 .stop_steps({{SIGTERM, 5ms}, {SIGTERM, 5ms}});
-        const timeout_expired error = failure_of<timeout_expired>([&] {
+        const operation_error error = failure_of<operation_error>([&] {
           if (blocking) {
             run(cmd);
             return;
@@ -347,7 +347,7 @@ TEST_SUITE("run") {
           done.get();
         });
         CHECK(error.result().status.unknown());
-        CHECK(error.result().out == "ready\n");
+        CHECK(error.result().out == "ready");
         CHECK((policy == drop_policy::kill || ::kill(error.result().pid, 0) == 0));
       }
     }
@@ -359,14 +359,14 @@ TEST_SUITE("run") {
     const talker child("(read x <&3) & trap 'exit 3' TERM; echo ready; while :; do read x; done");
     const command cmd = command(child.cmd)
                             .map_fds({{3, child.gate.read_end.get()}})
-                            .timeout(100ms)
+                            .limit(5)
                             .stop_steps({{SIGTERM, 1h}});
-    const auto check = [](const timeout_expired& error) {
+    const auto check = [](const operation_error& error) {
       CHECK(error.result().status == exit_status::from_code(3));
       CHECK(error.result().pipes_held);
-      CHECK(error.result().out == "ready\n");
+      CHECK(error.result().out == "ready");
     };
-    check_failures<timeout_expired>(cmd, check);
+    check_failures<operation_error>(cmd, check);
   }
 
   TEST_CASE("run: one deadline bounds several steps together [B23]") {
