@@ -120,7 +120,7 @@ TEST_SUITE("boost_adopt") {
       CHECK(ours.out().read_line() == "started");
       CHECK(ours.stop(10s).survivors.empty());
     }
-    bp::process theirs = boost_child(their_context, "sleep 1000");
+    bp::process theirs = boost_child(their_context, "exec sleep 1000");
     adopt(context, std::move(theirs), command("sleeper"));
     CHECK(eventually([] { return !has_children(); })); // killed by the drop
   }
@@ -132,7 +132,7 @@ TEST_SUITE("boost_adopt") {
     bp::process none(their_context);
     CHECK(fault(none, command("none")) == "adopt");
 
-    bp::process alive = boost_child(their_context, "sleep 1000");
+    bp::process alive = boost_child(their_context, "exec sleep 1000");
     CHECK(fault(alive, command("alive").process_group(0)) == "process_group");
     CHECK(fault(alive, command("alive").new_session()) == "new_session");
     CHECK(fault(alive, command("alive").out(piped)) == "out");

@@ -80,7 +80,8 @@ TEST_SUITE("error") {
 
   TEST_CASE("error: codes and exceptions are the loop's, and compare with the standard's") {
     static_assert(std::is_base_of_v<std::runtime_error, system_error>);
-    static_assert(std::is_same_v<decltype(std::declval<spawn_error>().code()), const error_code&>);
+    static_assert(std::is_same_v<std::remove_cvref_t<decltype(std::declval<spawn_error>().code())>,
+                                 error_code>);
     const error_code of_asio = subproc::asio::error::timed_out;
     CHECK(of_asio == subproc::asio::error::timed_out);
     const spawn_error missing(system_error_code(std::errc::no_such_file_or_directory),
