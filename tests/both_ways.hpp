@@ -57,7 +57,7 @@ inline outcome communicate(asio::io_context& context, process& child, way how,
     CHECK(error.result().err == child.captured().err);
     got.result.out_held = error.result().out.size();
     got.result.err_held = error.result().err.size();
-  } catch (const std::system_error& error) {
+  } catch (const system_error& error) {
     got.ec = error.code();
     got.result.out_held = child.captured().out.size();
     got.result.err_held = child.captured().err.size();
