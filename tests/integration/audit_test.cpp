@@ -3,6 +3,7 @@
 #include <subproc/process.hpp>
 #include <subproc/run.hpp>
 
+#include "../plain_text.hpp"
 #include "children.hpp"
 #include "own_process.hpp"
 
@@ -677,8 +678,9 @@ TEST_SUITE("audit") {
     CHECK(lines[1].starts_with(begin + ": exited with 4 after "));
     CHECK(lines[1].ends_with(" s\n"));
     CHECK(lines[2] == "$ no-such-program\n");
-    CHECK(lines[3] == "$ no-such-program: cannot start 'no-such-program': exec: No such file or "
-                      "directory\n");
+    CHECK(plain_text(lines[3]) ==
+          "$ no-such-program: cannot start 'no-such-program': exec: No such file or "
+          "directory\n");
     CHECK(lines[4] == "$ true\n");
     CHECK(lines[5].starts_with("$ true: exited with 0 after "));
     pollfd entry{read_end.get(), POLLIN, 0};
