@@ -3,9 +3,9 @@
 #include <subproc/process.hpp>
 #include <subproc/run.hpp>
 
-#include "../plain_text.hpp"
 #include "children.hpp"
 #include "own_process.hpp"
+#include "plain_text.hpp"
 
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/io_context.hpp>
