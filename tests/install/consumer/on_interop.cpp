@@ -4,6 +4,9 @@
 #include <subproc/run.hpp>
 
 #include <boost/process/v2/start_dir.hpp>
+#if !defined(SUBPROC_BOOST_ASIO)
+#include <asio/io_context.hpp>
+#endif
 
 #include <iostream>
 
