@@ -1,4 +1,4 @@
-// What Boost.Process 1.81 declares in its headers and defines only in those of separate compilation.
+// What Boost.Process 1.81 declares in its headers and defines only for separate compilation.
 #include <boost/container_hash/hash.hpp>
 #include <boost/optional.hpp>
 #include <boost/type_traits/decay.hpp>

@@ -1,8 +1,8 @@
 #pragma once
 
-// Boost.Process v2 beside subproc: its launchers and initializers behind the launcher interface, its
-// children as ours, its environments as ours and back. For the component subproc::boost; no other
-// header of the library needs Boost.Process.
+// Boost.Process v2 beside subproc: its launchers and initializers behind the launcher interface,
+// its children as ours, its environments as ours and back. For the component subproc::boost; no
+// other header of the library needs Boost.Process.
 
 #include <subproc/command.hpp>
 #include <subproc/environment.hpp>
