@@ -2,6 +2,7 @@
 
 #include <subproc/error.hpp>
 
+#include "environ.hpp"
 #include "platform.hpp"
 #include "redirects.hpp"
 #include "text.hpp"
@@ -51,7 +52,7 @@ void check_environment(const environment& env) {
     if (name.empty()) {
       refuse("env", what + "a name may not be empty");
     }
-    if (name.find('=') != std::string::npos) {
+    if (has_stray_equals(name)) {
       refuse("env", what + "a name may not contain '='");
     }
     if (name.find('\0') != std::string::npos) {
@@ -288,6 +289,7 @@ void check(const command& cmd) {
   if (const limits* given = cmd.get<limits>()) {
     check_limits(*given);
   }
+  check_platform_options(cmd);
 }
 
 } // namespace subproc::detail

@@ -13,6 +13,9 @@ void check(const command& cmd);
 /// The same for one user or group: an id that setreuid(2) takes for "leave it" keeps privileges.
 void check_account(const char* option, const account& who);
 
+/// The part of check() that each platform defines: refuses what only others have.
+void check_platform_options(const command& cmd);
+
 /// What is wrong with the steps of a stop; empty when nothing is.
 std::string fault_of(const std::vector<stop_step>& steps);
 

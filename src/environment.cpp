@@ -10,8 +10,19 @@
 namespace SUBPROC_NAMESPACE {
 namespace {
 
-constexpr std::string_view clean_list[] = {"PATH", "HOME", "USER", "LOGNAME", "SHELL",
-                                           "LANG", "LC_*", "TZ",   "TMPDIR",  "TERM"};
+struct same_name {
+  bool operator()(std::string_view left, std::string_view right) const {
+    return detail::same_variable(left, right);
+  }
+};
+
+struct name_hash {
+  std::size_t operator()(std::string_view name) const { return detail::variable_hash(name); }
+};
+
+using name_set = std::unordered_set<std::string_view, name_hash, same_name>;
+
+using edit_type = std::pair<std::string, std::optional<std::string>>;
 
 // Empty for what is no variable. Looked for from 1: Windows keeps names such as `=C:`.
 std::string_view name_of(std::string_view entry) {
@@ -22,9 +33,10 @@ std::string_view name_of(std::string_view entry) {
 // A `*` at the end of a pattern stands for any rest.
 bool matches(std::string_view name, std::string_view pattern) {
   if (pattern.ends_with('*')) {
-    return name.starts_with(pattern.substr(0, pattern.size() - 1));
+    pattern.remove_suffix(1);
+    name = name.substr(0, pattern.size());
   }
-  return name == pattern;
+  return detail::same_variable(name, pattern);
 }
 
 } // namespace
@@ -41,13 +53,14 @@ environment environment::inherit() {
   return result;
 }
 
-environment environment::clean() { return clean(clean_list); }
+environment environment::clean() { return clean(detail::clean_variables()); }
 
 environment environment::clean(std::span<const std::string_view> keep) {
   environment result;
-  std::unordered_set<std::string> seen; // getenv(3) finds the first of several
-  for (const std::string& entry : detail::caller_environment()) {
-    const std::string name(name_of(entry));
+  const std::vector<std::string> inherited = detail::caller_environment();
+  name_set seen; // getenv(3) finds the first of several
+  for (const std::string& entry : inherited) {
+    const std::string_view name = name_of(entry);
     const auto wanted = [&](std::string_view pattern) { return matches(name, pattern); };
     if (!name.empty() && std::ranges::any_of(keep, wanted) && seen.insert(name).second) {
       result.edits_.emplace_back(name, entry.substr(name.size() + 1));
@@ -74,7 +87,7 @@ environment environment::unset(std::string name) && { return std::move(unset(std
 
 std::optional<std::string> environment::get(std::string_view name) const {
   for (const auto& [edited, value] : edits_) {
-    if (edited == name) {
+    if (detail::same_variable(edited, name)) {
       return value;
     }
   }
@@ -85,14 +98,14 @@ std::optional<std::string> environment::get(std::string_view name) const {
 // name only the first, the one that getenv(3) finds, is passed on: else an unset variable could
 // come back in its twin. Entries without a name are no variables and stay out.
 std::vector<std::string> environment::resolve() const {
-  std::unordered_set<std::string_view> seen;
+  name_set seen;
   std::vector<std::string> inherited;
   std::vector<std::string> result;
   if (inherits_) {
     inherited = detail::caller_environment();
-    std::unordered_map<std::string_view, const std::optional<std::string>*> edited;
-    for (const auto& [name, value] : edits_) {
-      edited.emplace(name, &value);
+    std::unordered_map<std::string_view, const edit_type*, name_hash, same_name> edited;
+    for (const edit_type& change : edits_) {
+      edited.emplace(change.first, &change);
     }
     seen.reserve(inherited.size());
     result.reserve(inherited.size() + edits_.size());
@@ -104,8 +117,8 @@ std::vector<std::string> environment::resolve() const {
       const auto change = edited.find(name);
       if (change == edited.end()) {
         result.push_back(entry);
-      } else if (*change->second) {
-        result.push_back(std::string(name) + '=' + **change->second);
+      } else if (const auto& [spelled, value] = *change->second; value) {
+        result.push_back(spelled + '=' + *value);
       }
     }
   }
@@ -118,10 +131,10 @@ std::vector<std::string> environment::resolve() const {
 }
 
 void environment::edit(std::string name, std::optional<std::string> value) {
-  const auto known = std::ranges::find(
-      edits_, name, [](const auto& edit) -> auto& { return edit.first; });
+  const auto known = std::ranges::find_if(
+      edits_, [&](const edit_type& edit) { return detail::same_variable(edit.first, name); });
   if (known != edits_.end()) {
-    known->second = std::move(value);
+    *known = {std::move(name), std::move(value)};
   } else {
     edits_.emplace_back(std::move(name), std::move(value));
   }

@@ -2,6 +2,7 @@
 
 #include <subproc/result.hpp>
 
+#include "exit_code.hpp"
 #include "text.hpp"
 
 #include <charconv>
@@ -99,7 +100,7 @@ std::string status_text(const completed_process& result) {
   const std::string text = command_text(result);
   if (const auto code = result.status.exit_code()) {
     return text + (*code == 0 ? "returned exit status 0, which its ok_codes() do not accept."
-                              : "returned non-zero exit status " + std::to_string(*code) + ".");
+                              : "returned non-zero exit status " + detail::shown_code(*code) + ".");
   }
   if (result.status.unknown()) {
     return text + "ended, but its exit status was taken by somebody else and is unknown.";

@@ -1,12 +1,14 @@
 #include <subproc/exit_status.hpp>
 
+#include "exit_code.hpp"
+
 #include <ostream>
 
 namespace SUBPROC_NAMESPACE {
 
 std::string to_string(const exit_status& status) {
   if (const auto code = status.exit_code()) {
-    return "exited with " + std::to_string(*code);
+    return "exited with " + detail::shown_code(*code);
   }
   if (const auto number = status.signal()) {
     const std::string name = signal_name(*number);

@@ -46,6 +46,10 @@ long process_number() noexcept;
 /// A thread for the library's own work: detached, and no signal of the program is handled on it.
 void start_background_thread(std::function<void()> body);
 
+/// Room for one read, which is the calling thread's until it ends; throws std::bad_alloc. One a
+/// thread, not one a pipe: ten thousand live children must not cost ten thousand buffers.
+std::span<char> scratch(std::size_t size);
+
 /// The signal mask of a thread that asks for a start made by another thread.
 class caller_signals {
 public:

@@ -19,16 +19,6 @@ constexpr std::size_t sweep_most = 64 * 1024 * 1024;
 
 } // namespace
 
-std::span<char> scratch(std::size_t size) {
-  thread_local std::unique_ptr<char[]> buffer;
-  thread_local std::size_t capacity = 0;
-  if (capacity < size) {
-    buffer = std::make_unique_for_overwrite<char[]>(size);
-    capacity = size;
-  }
-  return {buffer.get(), size};
-}
-
 void process_core::watch_pipe(stream_id stream) {
   pipe_end& pipe = end(stream);
   if (pipe.waiting.armed) {

@@ -25,10 +25,6 @@ namespace SUBPROC_NAMESPACE::detail {
 /// uninterruptible sleep dies later; the reaper thread sees to it.
 inline stop_step kill_step() { return {kill_signal, std::chrono::seconds(5)}; }
 
-/// Room for one read. One a thread, not one a pipe: ten thousand live children must not cost ten
-/// thousand buffers.
-std::span<char> scratch(std::size_t size);
-
 inline constexpr std::size_t small_read = 64 * 1024;
 inline constexpr std::size_t turn = 1024 * 1024; ///< bytes of one stream before others are served
 

@@ -22,6 +22,8 @@ const char* to_string(launcher_kind kind) noexcept {
     return "fork";
   case launcher_kind::custom:
     return "custom";
+  case launcher_kind::create_process:
+    return "create_process";
   }
   return "unknown";
 }

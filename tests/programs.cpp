@@ -5,7 +5,9 @@
 
 namespace subproc::test {
 
-std::string helper(const char* name) { return std::string(SUBPROC_HELPERS_DIR "/") + name; }
+std::string helper(const char* name) {
+  return SUBPROC_HELPERS_DIR "/" + std::string(name) + SUBPROC_HELPERS_SUFFIX;
+}
 
 std::string fanout_program() { return SUBPROC_FANOUT; }
 

@@ -31,10 +31,6 @@
 #include <utility>
 #include <vector>
 
-#include <fcntl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 namespace subproc::test {
 
 /// The path of a program of tests/helpers, and of fanout; see programs.cpp.
@@ -55,39 +51,6 @@ inline constexpr bool sanitized = false;
 
 /// How often a test repeats itself; a tenth of that where a sanitizer makes everything slow.
 constexpr int times(int count) { return sanitized ? (count + 9) / 10 : count; }
-
-/// The numbers of this process's open descriptors, in order.
-inline std::vector<int> open_descriptors() {
-  std::vector<int> numbers;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    numbers.push_back(std::stoi(entry.path().filename().string()));
-  }
-  std::erase_if(numbers, [](int number) { return ::fcntl(number, F_GETFD) < 0; });
-  std::sort(numbers.begin(), numbers.end());
-  return numbers;
-}
-
-/// Whether this process has a child, dead or alive, that nobody has reaped. Reaps none.
-inline bool has_children() {
-  siginfo_t info{};
-  return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
-}
-
-/// Whether this process has a pidfd open: a thread that reaps a child closes it a moment later.
-inline bool has_pidfds() {
-  const std::vector<int> open = open_descriptors();
-  return std::any_of(open.begin(), open.end(), [](int number) {
-    std::error_code gone;
-    const auto what =
-        std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(number), gone);
-    return what == "anon_inode:[pidfd]";
-  });
-}
-
-inline std::size_t thread_count() {
-  const std::filesystem::directory_iterator tasks("/proc/self/task");
-  return static_cast<std::size_t>(std::distance(begin(tasks), end(tasks)));
-}
 
 /// Looks again and again until something without an event is so; false after a time that only what
 /// never comes would need. It sleeps between looks, because what it looks for has no event.
@@ -140,3 +103,6 @@ using asio::experimental::deferred;
 #endif
 
 } // namespace subproc::test
+
+// What a platform's tests look at: found in tests/posix or tests/windows.
+#include "platform_support.hpp"

@@ -7,6 +7,7 @@
 #include <subproc/limits.hpp>
 #include <subproc/redirect.hpp>
 #include <subproc/stop.hpp>
+#include <subproc/windows.hpp>
 
 #include <chrono>
 #include <concepts>
@@ -97,8 +98,14 @@ using account = std::variant<long long, std::string>;
 namespace detail {
 
 template <class T>
-concept path_like = requires(const T& path) {
+concept path_of_bytes = requires(const T& path) {
   { path.native() } -> std::convertible_to<std::string_view>;
+};
+
+template <class T>
+concept path_like = path_of_bytes<T> || requires(const T& path) {
+  path.native();
+  { path.u8string() } -> std::convertible_to<std::u8string_view>;
 };
 
 template <class T>
@@ -110,8 +117,11 @@ concept argument_range = !argument<T> && std::ranges::input_range<const T> &&
 
 template <argument T>
 std::string to_argument(const T& value) {
-  if constexpr (path_like<T>) {
+  if constexpr (path_of_bytes<T>) {
     return std::string(std::string_view(value.native()));
+  } else if constexpr (path_like<T>) { // Windows: its native form is UTF-16
+    const std::u8string text = value.u8string();
+    return std::string(text.begin(), text.end());
   } else {
     return std::string(std::string_view(value));
   }
@@ -125,9 +135,11 @@ std::string to_argument(const T& value) {
 /// a range of strings. Options are setters that can be chained and read back; their names and
 /// meanings are those of Python's `subprocess.Popen` and `run` unless they say otherwise. Nothing
 /// is checked here: what is wrong is reported when the command is started, before anything runs.
+/// So is an option that the platform does not have: on Windows pre_exec, user, group, extra_groups,
+/// umask, pass_fds, pass_bytes, new_session, signals, shell_fallback, limits; elsewhere `windows`.
 /// Thread safety: a value. It can be copied, compared, and started as often as one likes.
 class SUBPROC_API command {
-  using groups = detail::option_groups<limits>;
+  using groups = detail::option_groups<limits, windows>;
 
 public:
   /// An empty argv, which cannot be started.
@@ -157,6 +169,9 @@ public:
 
   /// The program really executed; argv[0] stays what it is. Looked up in the child's PATH when it
   /// has no slash. Of a shell() it replaces /bin/sh in both roles: it is argv[0] as well.
+  ///
+  /// On Windows a name without a backslash, slash or drive is looked for in the absolute folders of
+  /// PATH alone, never in the working directory, with each ending of PATHEXT when it has none.
   command& executable(std::string path) &;
   command executable(std::string path) && { return std::move(executable(std::move(path))); }
   const std::optional<std::string>& executable() const noexcept { return executable_; }
@@ -273,7 +288,7 @@ public:
   command pre_exec(pre_exec_hook hook) && { return std::move(pre_exec(hook)); }
   const std::optional<pre_exec_hook>& pre_exec() const noexcept { return pre_exec_; }
 
-  /// A group of options from a header of its own, such as `limits`; one a kind.
+  /// A group of options from a header of its own, `limits` or `windows`; one a kind.
   template <detail::group_of<groups> Group>
   command& with(Group group) & {
     return set(std::get<detail::option_group<Group>>(groups_),
@@ -403,6 +418,9 @@ public:
   command verbose(bool on = true) && { return std::move(verbose(on)); }
   bool is_verbose() const noexcept { return verbose_; }
 
+  /// Whether shell() made this command.
+  bool is_shell() const noexcept { return shell_; }
+
   /// Whether this status counts as success by ok_codes(). An unknown one never does.
   bool accepts(const class exit_status& status) const noexcept;
 
@@ -459,10 +477,25 @@ private:
   bool verbose_ = false;
 };
 
+namespace detail {
+
+struct shell_call {
+  const char* program;
+  const char* option;
+};
+SUBPROC_API shell_call platform_shell() noexcept;
+
+} // namespace detail
+
 /// The one door to a shell: `/bin/sh -c script`. Further arguments become `$0`, `$1`, …
+///
+/// On Windows it is `cmd.exe /c "script"` in a hidden window, which takes no further arguments.
+/// That is the program that the caller's %ComSpec% names in full, else
+/// %SystemRoot%\System32\cmd.exe; when neither says it the start fails.
 template <detail::argument... Args>
 command shell(std::string_view script, const Args&... args) {
-  command cmd("/bin/sh", "-c", script, args...);
+  const detail::shell_call call = detail::platform_shell();
+  command cmd(call.program, call.option, script, args...);
   cmd.shell_ = true;
   return cmd;
 }

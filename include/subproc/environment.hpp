@@ -16,8 +16,10 @@ namespace SUBPROC_NAMESPACE {
 ///
 /// A default-constructed one is truly empty. A command that was given no environment inherits the
 /// caller's. Names and values are bytes and pass unchanged. A name that is empty or contains `=`,
-/// and a NUL byte anywhere, are refused when the child is started. Thread safety: a value; an
-/// inheriting one reads the caller's environment when the child is started.
+/// and a NUL byte anywhere, are refused when the child is started. On Windows they are UTF-8, names
+/// that differ only in case mean one variable, of which the last edit counts, and one `=` may begin
+/// a name (`=C:`). Thread safety: a value; an inheriting one reads the caller's environment when
+/// the child is started.
 class SUBPROC_API environment {
 public:
   /// Nothing at all.
@@ -30,8 +32,9 @@ public:
   static environment inherit();
 
   /// Of the caller's environment (as it is now) only a short list that programs need to work:
-  /// PATH HOME USER LOGNAME SHELL LANG LC_* TZ TMPDIR TERM. Everything else, secrets among it,
-  /// stays out.
+  /// PATH HOME USER LOGNAME SHELL LANG LC_* TZ TMPDIR TERM, and on Windows PATH PATHEXT ComSpec
+  /// SystemRoot SystemDrive windir TEMP TMP USERNAME USERPROFILE HOMEDRIVE HOMEPATH APPDATA
+  /// LOCALAPPDATA ProgramData. Everything else, secrets among it, stays out.
   static environment clean();
 
   /// The same with a list of one's own.

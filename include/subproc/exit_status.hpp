@@ -64,7 +64,7 @@ private:
 };
 
 /// "exited with 3", "died with SIGKILL (9)", "died with SIGSEGV (11), core dumped", "status
-/// unknown".
+/// unknown"; on Windows also "exited with 0xC0000005 (access violation)".
 SUBPROC_API std::string to_string(const exit_status& status);
 SUBPROC_API std::ostream& operator<<(std::ostream& os, const exit_status& status);
 

@@ -38,6 +38,7 @@ enum class launcher_kind {
   vfork,  ///< vfork, with pidfd_open where there is one
   fork,   ///< a copy of the caller, for credentials and pre_exec
   custom, ///< a launcher given by the user
+  create_process, ///< Windows: CreateProcessW
 };
 
 SUBPROC_API const char* to_string(launcher_kind kind) noexcept;

@@ -23,3 +23,4 @@
 #include <subproc/run.hpp>
 #include <subproc/stop.hpp>
 #include <subproc/wait.hpp>
+#include <subproc/windows.hpp>

@@ -114,6 +114,7 @@ std::shared_ptr<launcher> make_launcher(launcher_kind kind) {
   case launcher_kind::fork:
     return std::make_shared<detail::linux_launcher>(kind);
   case launcher_kind::custom:
+  case launcher_kind::create_process:
     break;
   }
   throw system_error(detail::generic_error(std::errc::function_not_supported),

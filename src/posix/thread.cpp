@@ -2,6 +2,7 @@
 
 #include "fork_launcher.hpp"
 
+#include <memory>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -21,6 +22,16 @@ void start_background_thread(std::function<void()> body) {
   } catch (const std::system_error& error) { // the loop's may be of another kind
     throw system_error(generic_error(static_cast<std::errc>(error.code().value())), "thread");
   }
+}
+
+std::span<char> scratch(std::size_t size) {
+  thread_local std::unique_ptr<char[]> buffer;
+  thread_local std::size_t capacity = 0;
+  if (capacity < size) {
+    buffer = std::make_unique_for_overwrite<char[]>(size);
+    capacity = size;
+  }
+  return {buffer.get(), size};
 }
 
 caller_signals::caller_signals() noexcept : mask_(0) {

@@ -23,7 +23,8 @@ namespace {
 
 bool write_all(int fd, const char* data, std::size_t size) {
   while (size > 0) {
-    const ssize_t n = write(fd, data, size);
+    const unsigned want = static_cast<unsigned>(size < 65536 ? size : 65536);
+    const auto n = write(fd, data, want);
     if (n < 0 && errno != EINTR) {
       return false;
     }
@@ -55,8 +56,9 @@ std::size_t read_up_to(std::size_t most, bool copy) {
   static char buffer[65536];
   std::size_t done = 0;
   while (done < most) {
-    const std::size_t want = most - done < sizeof buffer ? most - done : sizeof buffer;
-    const ssize_t n = read(0, buffer, want);
+    const unsigned want =
+        static_cast<unsigned>(most - done < sizeof buffer ? most - done : sizeof buffer);
+    const auto n = read(0, buffer, want);
     if (n < 0 && errno == EINTR) {
       continue;
     }

@@ -234,6 +234,12 @@ TEST_SUITE("check") {
     CHECK(passes(command("a").ordered_output().limit(10).out(piped)));
     CHECK(passes(command("a").ordered_output().limit(10, overflow::head)));
   }
+
+  TEST_CASE("check: what only Windows has is refused by name [K86]") {
+    refuses(command("a").with(windows{}), "windows", "only supported on Windows");
+    refuses(command("a").with(windows{.creation_flags = windows::create_no_window}), "windows",
+            "only supported on Windows");
+  }
 }
 
 } // namespace

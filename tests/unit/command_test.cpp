@@ -96,6 +96,8 @@ TEST_SUITE("command") {
   TEST_CASE("command: shell spells the shell out") {
     CHECK(shell("echo $0 $1", "a", "b").args() == strings{"/bin/sh", "-c", "echo $0 $1", "a", "b"});
     CHECK(shell("").args() == strings{"/bin/sh", "-c", ""});
+    CHECK(shell("").is_shell());
+    CHECK_FALSE(command("/bin/sh", "-c", "").is_shell());
   }
 
   TEST_CASE("command: merge is a word for stderr alone [K67]") {

@@ -1,0 +1,247 @@
+#include "overlapped_pipe.hpp"
+
+#include "random_name.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <unordered_map>
+#include <utility>
+
+namespace SUBPROC_NAMESPACE::detail {
+namespace {
+
+constexpr std::size_t most_taken = 64 * 1024;
+
+struct pipe_table {
+  std::mutex mutex;
+  std::unordered_map<native_handle_type, std::shared_ptr<overlapped_pipe>> ends;
+};
+
+pipe_table& table() {
+  static pipe_table* const instance = new pipe_table; // used by threads that outlive statics
+  return *instance;
+}
+
+// A write that is under way ends with the thread that has begun it, and its bytes are lost, unless
+// its handle belongs to a completion port. Nobody ever looks at this one.
+HANDLE port_of_nobody() {
+  static const HANDLE port = ::CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, 1);
+  return port;
+}
+
+// The lowest bit of an event keeps a completion out of the port (GetQueuedCompletionStatus).
+HANDLE not_to_the_port(HANDLE event) noexcept {
+  return reinterpret_cast<HANDLE>(reinterpret_cast<ULONG_PTR>(event) | 1);
+}
+
+owned_handle make_event(bool signalled) {
+  owned_handle event(::CreateEventW(nullptr, TRUE, signalled, nullptr));
+  if (!event) {
+    throw system_error(last_error(), "CreateEvent");
+  }
+  return event;
+}
+
+bool is_end(unsigned long error) noexcept {
+  return error == ERROR_BROKEN_PIPE || error == ERROR_NO_DATA ||
+         error == ERROR_PIPE_NOT_CONNECTED || error == ERROR_HANDLE_EOF;
+}
+
+error_code failure_of_read(unsigned long error) noexcept {
+  return is_end(error) ? error_code(asio::error::eof)
+                       : error_code(static_cast<int>(error), asio::error::get_system_category());
+}
+
+error_code failure_of_write(unsigned long error) noexcept {
+  return is_end(error) ? error_code(asio::error::broken_pipe)
+                       : error_code(static_cast<int>(error), asio::error::get_system_category());
+}
+
+} // namespace
+
+overlapped_pipe::overlapped_pipe(owned_handle handle, direction way)
+    : handle_(std::move(handle)), event_(make_event(way == direction::write)), way_(way) {
+  if (way == direction::read) {
+    moved_ = make_event(false);
+    return;
+  }
+  if (::CreateIoCompletionPort(handle_.get(), port_of_nobody(), 0, 0) == nullptr) {
+    throw system_error(last_error(), "CreateIoCompletionPort");
+  }
+  buffer_ = std::make_unique_for_overwrite<char[]>(most_taken);
+}
+
+// With the mutex held: whether nothing is under way any more.
+bool overlapped_pipe::settle() noexcept {
+  DWORD moved = 0;
+  if (!under_way_) {
+    return true;
+  }
+  if (!::GetOverlappedResult(handle_.get(), &operation_, &moved, FALSE)) {
+    if (::GetLastError() == ERROR_IO_INCOMPLETE) {
+      return false;
+    }
+    failure_ = ::GetLastError();
+  }
+  under_way_ = false;
+  return true;
+}
+
+void overlapped_pipe::watch() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!settle() || way_ == direction::write) {
+    return;
+  }
+  operation_ = {};
+  operation_.hEvent = event_.get();
+  char nothing = 0;
+  if (handle_ && (::ReadFile(handle_.get(), &nothing, 0, nullptr, &operation_) ||
+                  ::GetLastError() == ERROR_IO_PENDING)) {
+    under_way_ = true;
+  } else {
+    ::SetEvent(event_.get()); // read_some will tell why
+  }
+}
+
+std::size_t overlapped_pipe::read_some(void* data, std::size_t size, error_code& ec) noexcept {
+  const std::lock_guard lock(mutex_);
+  DWORD there = 0;
+  if (!::PeekNamedPipe(handle_.get(), nullptr, 0, nullptr, &there, nullptr)) {
+    ec = failure_of_read(::GetLastError());
+    return 0;
+  }
+  if (there == 0 || size == 0) {
+    ec = size == 0 ? error_code() : error_code(asio::error::would_block);
+    return 0;
+  }
+  const DWORD wanted = static_cast<DWORD>(std::min<std::size_t>(size, there));
+  OVERLAPPED reading{};
+  reading.hEvent = moved_.get();
+  DWORD moved = 0;
+  if ((!::ReadFile(handle_.get(), data, wanted, nullptr, &reading) &&
+       ::GetLastError() != ERROR_IO_PENDING) ||
+      !::GetOverlappedResult(handle_.get(), &reading, &moved, TRUE)) {
+    ec = failure_of_read(::GetLastError());
+    return 0;
+  }
+  ec = {};
+  return moved;
+}
+
+std::size_t overlapped_pipe::write_some(const void* data, std::size_t size,
+                                        error_code& ec) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!settle()) {
+    ec = asio::error::would_block;
+    return 0;
+  }
+  if (failure_ == 0 && size != 0) {
+    size = std::min(size, most_taken);
+    std::memcpy(buffer_.get(), data, size);
+    operation_ = {};
+    operation_.hEvent = not_to_the_port(event_.get());
+    if (::WriteFile(handle_.get(), buffer_.get(), static_cast<DWORD>(size), nullptr, &operation_) ||
+        ::GetLastError() == ERROR_IO_PENDING) {
+      under_way_ = true;
+    } else {
+      failure_ = ::GetLastError();
+      ::SetEvent(event_.get());
+    }
+  }
+  ec = failure_ != 0 ? failure_of_write(failure_) : error_code();
+  return failure_ != 0 ? 0 : size;
+}
+
+// The memory of an operation is the kernel's until it is over.
+void overlapped_pipe::abandon() noexcept {
+  ::CancelIoEx(handle_.get(), &operation_);
+  ::WaitForSingleObject(event_.get(), INFINITE);
+  under_way_ = false;
+}
+
+bool overlapped_pipe::finish_later(std::shared_ptr<overlapped_pipe> self) noexcept {
+  const auto finished = [](PTP_CALLBACK_INSTANCE, void* context, PTP_WAIT wait, TP_WAIT_RESULT) {
+    delete static_cast<std::shared_ptr<overlapped_pipe>*>(context);
+    ::CloseThreadpoolWait(wait);
+  };
+  auto* const kept = new (std::nothrow) std::shared_ptr<overlapped_pipe>(std::move(self));
+  PTP_WAIT const wait = kept != nullptr ? ::CreateThreadpoolWait(finished, kept, nullptr) : nullptr;
+  if (wait == nullptr) {
+    delete kept;
+    return false;
+  }
+  ::SetThreadpoolWait(wait, event_.get(), nullptr);
+  return true;
+}
+
+void overlapped_pipe::close(std::shared_ptr<overlapped_pipe> end) noexcept {
+  const std::lock_guard lock(end->mutex_);
+  if (!end->settle()) {
+    if (end->way_ == direction::write && end->finish_later(end)) {
+      return;
+    }
+    end->abandon();
+  }
+  end->handle_.reset();
+}
+
+namespace {
+
+// Throws system_error.
+new_pipe open_pipe(overlapped_pipe::direction way, unsigned long size) {
+  const bool reads = way == overlapped_pipe::direction::read;
+  const std::wstring name = random_name(L"\\\\.\\pipe\\subproc-");
+  owned_handle ours = own(::CreateNamedPipeW(
+      name.c_str(),
+      (reads ? PIPE_ACCESS_INBOUND : PIPE_ACCESS_OUTBOUND) | FILE_FLAG_OVERLAPPED |
+          FILE_FLAG_FIRST_PIPE_INSTANCE,
+      PIPE_TYPE_BYTE | PIPE_READMODE_BYTE | PIPE_WAIT | PIPE_REJECT_REMOTE_CLIENTS, 1, size, size,
+      0, nullptr));
+  if (!ours) {
+    throw system_error(last_error(), "CreateNamedPipe");
+  }
+  SECURITY_ATTRIBUTES inheritable{sizeof(SECURITY_ATTRIBUTES), nullptr, TRUE};
+  const DWORD access =
+      reads ? GENERIC_WRITE | FILE_READ_ATTRIBUTES : GENERIC_READ | FILE_WRITE_ATTRIBUTES;
+  new_pipe made;
+  made.childs =
+      own(::CreateFileW(name.c_str(), access, 0, &inheritable, OPEN_EXISTING, 0, nullptr));
+  if (!made.childs) {
+    throw system_error(last_error(), "CreateFile");
+  }
+  native_handle_type const key = ours.get();
+  auto state = std::make_shared<overlapped_pipe>(std::move(ours), way);
+  const std::lock_guard lock(table().mutex);
+  table().ends.insert_or_assign(key, std::move(state));
+  made.ours.reset(key);
+  return made;
+}
+
+} // namespace
+
+new_pipe make_pipe(overlapped_pipe::direction way, unsigned long size) {
+  try {
+    return open_pipe(way, size);
+  } catch (const system_error& error) {
+    throw spawn_error(error.code(), spawn_step::pipe, {});
+  }
+}
+
+std::shared_ptr<overlapped_pipe> find_pipe(native_handle_type handle) noexcept {
+  const std::lock_guard lock(table().mutex);
+  const auto found = table().ends.find(handle);
+  return found != table().ends.end() ? found->second : nullptr;
+}
+
+std::shared_ptr<overlapped_pipe> take_pipe(native_handle_type handle) noexcept {
+  const std::lock_guard lock(table().mutex);
+  const auto found = table().ends.find(handle);
+  if (found == table().ends.end()) {
+    return nullptr;
+  }
+  std::shared_ptr<overlapped_pipe> taken = std::move(found->second);
+  table().ends.erase(found);
+  return taken;
+}
+
+} // namespace subproc::detail

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <subproc/detail/native_handle.hpp>
+
+#include <cstddef>
+#include <string>
+
+namespace subproc::test {
+
+/// How many handles this process has open.
+unsigned long handle_count();
+
+/// An anonymous pipe of the caller's own, as any program makes it: no end is inheritable, both
+/// block. Closed by whoever takes them into a unique_handle.
+struct plain_pipe {
+  native_handle_type reader;
+  native_handle_type writer;
+};
+plain_pipe make_plain_pipe();
+
+/// Reads a handle that blocks, to its end.
+std::string read_all(native_handle_type handle);
+
+void make_inheritable(native_handle_type handle);
+bool is_inheritable(native_handle_type handle);
+
+/// Whether a process of that id runs.
+bool is_running(int id);
+
+/// A path in the folder for temporary files that nothing has.
+std::string fresh_path();
+
+/// For a case whose effect Wine does not show: prints the reason and counts it. What real Windows
+/// documents is in the reason.
+void excuse(const char* reason);
+bool under_wine();
+
+} // namespace subproc::test
