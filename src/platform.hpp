@@ -58,7 +58,7 @@ public:
   void run(const std::function<void()>& body) const;
 
 private:
-  unsigned long mask_;
+  unsigned char mask_[128]; // what the platform makes of it
 };
 
 /// The signals of a polite and of a certain stop, and an interrupt.

@@ -368,7 +368,7 @@ void process_core::watch_sink(stream_id stream) {
   }
   tee.waiting.armed = true;
   tee.waiting.ready.async_wait(
-      executor_, tee.sink.writable_event(), false,
+      executor_, tee.sink.event_handle(), false,
       [self = shared_from_this(), stream, generation = ++tee.waiting.generation](error_code ec) {
         self->sink_woken(stream, generation, ec);
       });

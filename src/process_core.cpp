@@ -34,7 +34,9 @@ void process_core::prepare_loop() {
       service_->prepare(executor_);
     }
   } catch (const system_error& error) {
-    throw spawn_error(error.code(), spawn_step::pipe, {}, "the event loop cannot be set up");
+    // Asio names the call: a filter may refuse io_uring to a program whose Asio was built for it.
+    throw spawn_error(error.code(), spawn_step::pipe, {},
+                      std::string("the event loop cannot be set up, ") + error.what());
   }
 }
 

@@ -11,6 +11,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <exception>
@@ -57,7 +58,11 @@ inline std::string numbers(int last) {
 /// that only what never comes would need.
 inline bool readable(int descriptor, std::chrono::seconds limit = std::chrono::seconds(30)) {
   pollfd entry{descriptor, POLLIN, 0};
-  return ::poll(&entry, 1, static_cast<int>(std::chrono::milliseconds(limit).count())) == 1;
+  int count = 0;
+  do { // a handler of SIGCHLD interrupts it
+    count = ::poll(&entry, 1, static_cast<int>(std::chrono::milliseconds(limit).count()));
+  } while (count < 0 && errno == EINTR);
+  return count == 1;
 }
 
 /// A pipe of the test's own.

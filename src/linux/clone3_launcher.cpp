@@ -38,10 +38,10 @@ struct clone3_arguments {
 
 constexpr std::size_t stack_size = 16 * 1024;
 
-// Returns as clone3 does, in the caller only; the child runs run_child(plan) on its own stack. The
+// Returns as clone3 does, in the caller only; the child runs run_cloned_child on its own stack. The
 // call is spelled out because a libc function would return on the wrong stack in the child.
 long clone3_child(const clone3_arguments& arguments, child_plan& plan) noexcept {
-  void (*entry)(child_plan&) noexcept = run_child;
+  void (*entry)(child_plan&) noexcept = run_cloned_child;
 #if defined(__x86_64__)
   long result = SYS_clone3;
   register void* function __asm__("r8") = reinterpret_cast<void*>(entry);

@@ -2,9 +2,10 @@
 
 #include "../platform.hpp"
 
+#include "../posix/reap.hpp"
 #include "../posix/scope.hpp"
 #include "../posix/sigchld_watch.hpp"
-#include "../posix/usage.hpp"
+#include "../posix/system.hpp"
 
 #include <atomic>
 #include <cerrno>
@@ -12,7 +13,6 @@
 
 #include <signal.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -71,10 +71,11 @@ exit_status status_after_theft(int pidfd) noexcept {
   if (::ioctl(pidfd, _IOWR(0xFF, 11, pidfd_info), &info) != 0 || (info.mask & with_exit) == 0) {
     return {};
   }
-  if (WIFEXITED(info.exit_code)) {
-    return exit_status::from_code(WEXITSTATUS(info.exit_code));
-  }
-  return exit_status::from_signal(WTERMSIG(info.exit_code), WCOREDUMP(info.exit_code));
+  return status_from_wait(info.exit_code);
+}
+
+child_news look_by_pidfd(int pidfd, bool reap) noexcept {
+  return look_at(static_cast<idtype_t>(wait_by_pidfd), static_cast<id_t>(pidfd), reap);
 }
 
 class pidfd_child final : public child {
@@ -85,11 +86,7 @@ public:
 
   ~pidfd_child() override {
     if (report_ && hold_leader_) {
-      siginfo_t info{};
-      while (syscall(SYS_waitid, wait_by_pidfd, pidfd_.get(), &info, WEXITED | WNOHANG, nullptr) <
-                 0 &&
-             errno == EINTR) {
-      }
+      look_by_pidfd(pidfd_.get(), true);
     }
   }
 
@@ -97,27 +94,20 @@ public:
   native_handle_type exit_handle() const noexcept override { return pidfd_.get(); }
   bool exit_handle_is_process() const noexcept override { return true; }
 
-  // The raw call: its fifth argument gives the usage together with the status.
   std::optional<exit_report> try_wait() noexcept override {
     if (report_) {
       return report_;
     }
-    siginfo_t info{};
-    rusage usage{};
-    const int options = WEXITED | WNOHANG | (hold_leader_ ? WNOWAIT : 0);
-    long result = 0;
-    do {
-      result = syscall(SYS_waitid, wait_by_pidfd, pidfd_.get(), &info, options, &usage);
-    } while (result < 0 && errno == EINTR);
-    if (result < 0) {
+    const child_news news = look_by_pidfd(pidfd_.get(), !hold_leader_);
+    if (news.what == child_news::state::gone) {
       // Taken by somebody else, or SIGCHLD is ignored: then it is gone once the pidfd says so.
       wait_entry entry{pidfd_.get()};
       if (wait_ready({&entry, 1}, steady_clock::time_point::min())) {
         report_ = exit_report{status_after_theft(pidfd_.get()), {}};
         hold_leader_ = false; // the number may be another's from now on
       }
-    } else if (info.si_pid != 0) {
-      report_ = exit_report{status_from(info.si_code, info.si_status), usage_from(usage)};
+    } else if (news.what == child_news::state::ended) {
+      report_ = news.report;
     }
     return report_;
   }
@@ -144,6 +134,7 @@ public:
     if (result < 0 && error != ESRCH) {
       return {error, detail::system_category()};
     }
+    unlisted_.signalled(number, target);
     return {};
   }
 
@@ -157,6 +148,10 @@ public:
     if (target == scope::group && can_signal_groups() &&
         send_by_pidfd(pidfd_.get(), 0, signal_process_group) < 0 && errno == ESRCH) {
       return true;
+    }
+    if (const auto empty =
+            unlisted_.empty(pid_, hold_leader_, [this] { look_by_pidfd(pidfd_.get(), true); })) {
+      return *empty;
     }
     // Zombies do not count; who cannot be looked up now does.
     const auto members = look_up(target);
@@ -185,11 +180,8 @@ private:
     if (result == 0 || (errno != ENOSYS && errno != EPERM)) {
       return result;
     }
-    siginfo_t info{};
-    const int unreaped = WEXITED | WNOHANG | WNOWAIT;
-    return syscall(SYS_waitid, wait_by_pidfd, pidfd_.get(), &info, unreaped, nullptr) == 0
-               ? ::kill(pid_, number)
-               : result;
+    return look_by_pidfd(pidfd_.get(), false).what != child_news::state::gone ? ::kill(pid_, number)
+                                                                              : result;
   }
 
   pid_t pid_;
@@ -198,14 +190,8 @@ private:
   // A session, and before Linux 6.9 a group, is known by its number only, which is ours while its
   // leader is unreaped.
   bool hold_leader_;
+  unlisted_group unlisted_;
 };
-
-// For a child that nobody is going to know.
-void kill_and_reap(pid_t pid) noexcept {
-  ::kill(pid, SIGKILL);
-  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-  }
-}
 
 // Ended and reaped before anything could be known of it: SIGCHLD is ignored, or somebody else waits
 // for all. Its status is unknown, and its number may be another process's by now.
@@ -213,7 +199,7 @@ class gone_child final : public child {
 public:
   explicit gone_child(pid_t pid) : pid_(pid) {
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) < 0) {
+    if (sys::open_pipe(ends) < 0) {
       throw spawn_error(error_code(errno, detail::system_category()), spawn_step::pipe, {});
     }
     ended_.reset(ends[0]);
@@ -240,7 +226,7 @@ std::unique_ptr<child> make_pidfd_child(pid_t pid, unique_handle pidfd, scope ow
   try {
     return std::make_unique<pidfd_child>(pid, std::move(pidfd), own);
   } catch (...) {
-    kill_and_reap(pid);
+    discard_child(pid);
     throw;
   }
 }
@@ -261,7 +247,7 @@ std::unique_ptr<child> adopt_child(pid_t pid, scope own) {
     }
     return make_watched_child(pid, own);
   } catch (...) {
-    kill_and_reap(pid);
+    discard_child(pid);
     throw;
   }
 }

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 
+#include <signal.h>
 #include <sys/types.h>
 
 namespace SUBPROC_NAMESPACE::detail {
@@ -44,6 +45,7 @@ struct child_plan {
   bool close_fds = true;
   /// First descriptor that the child does not need, when it shares the parent's table; else 0.
   unsigned unshare_from = 0;
+  int close_limit = 0; ///< see sys::close_limit
   /// Handlers are already at default (CLONE_CLEAR_SIGHAND).
   bool handlers_cleared = false;
 
@@ -54,7 +56,7 @@ struct child_plan {
   const char* directory = nullptr;
   int umask = -1;
   signal_setup signals = signal_setup::standard;
-  unsigned long parent_mask = 0; ///< for signal_setup::keep
+  sigset_t parent_mask{}; ///< for signal_setup::keep
   bool new_session = false;
   bool set_process_group = false;
   int process_group = 0;
@@ -81,5 +83,12 @@ struct child_plan {
 
 /// Runs in the child: carries out the plan and becomes the program, or reports and exits with 127.
 [[noreturn]] void run_child(child_plan& plan) noexcept;
+
+/// Reports and exits.
+[[noreturn]] void fail_child(const child_plan& plan, spawn_step step, int error,
+                             int where = 0) noexcept;
+
+/// Whether a descriptor above 2 stays open.
+bool is_kept(const child_plan& plan, int descriptor) noexcept;
 
 } // namespace subproc::detail

@@ -1,21 +1,15 @@
 #include "fork_launcher.hpp"
 
+#include "reap.hpp"
+#include "system.hpp"
+
 #include <cerrno>
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 namespace SUBPROC_NAMESPACE::detail {
 namespace {
-
-void reap(pid_t pid) noexcept {
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-}
 
 [[noreturn]] void fail(spawn_step step, int error) {
   throw spawn_error(error_code(error, detail::system_category()), step, {});
@@ -34,9 +28,7 @@ void reap(pid_t pid) noexcept {
   const pid_t pid = ::vfork();
   if (pid == 0) {
     written = true;
-    for (;;) {
-      syscall(SYS_exit_group, 0);
-    }
+    sys::exit(0);
   }
   return pid;
 }
@@ -49,7 +41,7 @@ bool vfork_shares_memory() noexcept {
     volatile bool written = false;
     const pid_t pid = probe_child(written);
     if (pid > 0) {
-      reap(pid);
+      reap_child(pid);
     }
     return static_cast<bool>(written);
   }();
@@ -68,8 +60,7 @@ void read_report(launch_plan& plan, pid_t pid, int descriptor) {
     }
     if (n < 0) { // it may run or not: nobody must be left with a child that is unknown
       const int error = errno;
-      ::kill(pid, SIGKILL);
-      reap(pid);
+      discard_child(pid);
       fail(spawn_step::fork, error);
     }
     if (n == 0) {
@@ -80,7 +71,7 @@ void read_report(launch_plan& plan, pid_t pid, int descriptor) {
   if (have == 0) {
     return;
   }
-  reap(pid);
+  reap_child(pid);
   if (have != sizeof report) {
     throw spawn_error(make_error_code(errc::bad_report), spawn_step::fork, {});
   }
@@ -90,7 +81,7 @@ void read_report(launch_plan& plan, pid_t pid, int descriptor) {
 template <class Start>
 pid_t start_with_pipe(launch_plan& plan, Start start) {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) < 0) {
+  if (sys::open_pipe(ends) < 0) {
     fail(spawn_step::pipe, errno);
   }
   const unique_handle read_end(ends[0]);
@@ -113,13 +104,14 @@ pid_t start_with_pipe(launch_plan& plan, Start start) {
 } // namespace
 
 signal_block::signal_block() noexcept {
-  const unsigned long all = ~0UL;
-  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old_, sizeof all);
+  sigset_t all;
+  sigfillset(&all);
+  sys::set_mask(&all, &old_);
 }
 
 signal_block::~signal_block() {
   const int saved = errno;
-  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old_, nullptr, sizeof old_);
+  sys::set_mask(&old_, nullptr);
   errno = saved;
 }
 
@@ -140,7 +132,7 @@ pid_t start_by_vfork(launch_plan& plan) {
     fail(spawn_step::fork, errno);
   }
   if (static_cast<volatile child_report&>(report).error != 0) {
-    reap(pid);
+    reap_child(pid);
     throw plan.error(report);
   }
   return pid;
@@ -148,8 +140,7 @@ pid_t start_by_vfork(launch_plan& plan) {
 
 pid_t start_by_fork(launch_plan& plan) {
   return start_with_pipe(plan, [](child_plan& child) {
-    // _Fork runs no atfork handlers: the child makes raw system calls only.
-    const pid_t pid = ::_Fork();
+    const pid_t pid = sys::fork();
     if (pid == 0) {
       run_child(child);
     }

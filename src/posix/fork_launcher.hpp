@@ -4,12 +4,13 @@
 
 #include <subproc/launcher.hpp>
 
-#include <memory>
+#include <signal.h>
+#include <sys/types.h>
 
 namespace SUBPROC_NAMESPACE::detail {
 
-/// Blocks every signal of this thread, libc's internal ones too: a handler must not run in a child
-/// that shares the caller's memory.
+/// Blocks every signal of this thread: a handler must not run in a child that shares the caller's
+/// memory.
 class signal_block {
 public:
   signal_block() noexcept;
@@ -17,10 +18,10 @@ public:
   signal_block(const signal_block&) = delete;
   signal_block& operator=(const signal_block&) = delete;
 
-  unsigned long old_mask() const noexcept { return old_; }
+  const sigset_t& old_mask() const noexcept { return old_; }
 
 private:
-  unsigned long old_ = 0;
+  sigset_t old_{};
 };
 
 /// Starts the plan by vfork(2) or by fork and returns the pid once the program runs. Throws

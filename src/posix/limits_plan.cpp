@@ -7,7 +7,11 @@
 namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
-int number_of(resource which) noexcept {
+constexpr std::size_t bits = sizeof(unsigned long) * CHAR_BIT;
+
+} // namespace
+
+int limit_number(resource which) noexcept {
   switch (which) {
   case resource::as:
     return RLIMIT_AS;
@@ -19,35 +23,50 @@ int number_of(resource which) noexcept {
     return RLIMIT_DATA;
   case resource::fsize:
     return RLIMIT_FSIZE;
+#ifdef RLIMIT_LOCKS
   case resource::locks:
     return RLIMIT_LOCKS;
+#endif
+#ifdef RLIMIT_MEMLOCK
   case resource::memlock:
     return RLIMIT_MEMLOCK;
+#endif
+#ifdef RLIMIT_MSGQUEUE
   case resource::msgqueue:
     return RLIMIT_MSGQUEUE;
+#endif
+#ifdef RLIMIT_NICE
   case resource::nice:
     return RLIMIT_NICE;
+#endif
   case resource::nofile:
     return RLIMIT_NOFILE;
+#ifdef RLIMIT_NPROC
   case resource::nproc:
     return RLIMIT_NPROC;
+#endif
+#ifdef RLIMIT_RSS
   case resource::rss:
     return RLIMIT_RSS;
+#endif
+#ifdef RLIMIT_RTPRIO
   case resource::rtprio:
     return RLIMIT_RTPRIO;
+#endif
+#ifdef RLIMIT_RTTIME
   case resource::rttime:
     return RLIMIT_RTTIME;
+#endif
+#ifdef RLIMIT_SIGPENDING
   case resource::sigpending:
     return RLIMIT_SIGPENDING;
+#endif
   case resource::stack:
     return RLIMIT_STACK;
+  default:
+    return -1;
   }
-  return -1;
 }
-
-constexpr std::size_t bits = sizeof(unsigned long) * CHAR_BIT;
-
-} // namespace
 
 void limits_plan::lower(const limits& what) {
   given_ = true;
@@ -73,7 +92,7 @@ void limits_plan::lower(const limits& what) {
     const resource which = std::get<resource>(each.which); // check() has refused unknown names
     names_.push_back(which);
     rlimits_.push_back(
-        {number_of(which), {each.soft, each.hard.value_or(0)}, !each.hard.has_value()});
+        {limit_number(which), {each.soft, each.hard.value_or(0)}, !each.hard.has_value()});
   }
   steps_.rlimits = rlimits_.data();
   steps_.rlimit_count = rlimits_.size();

@@ -38,6 +38,9 @@ inline constexpr int at_oom_score_adj = -1;
 inline constexpr int at_nice = -2;
 inline constexpr int at_cpus = -3;
 
+/// The number of RLIMIT_…, or -1 where this system has no such limit.
+int limit_number(resource which) noexcept;
+
 /// The group `limits`, lowered; it points into itself.
 class limits_plan {
 public:

@@ -1,7 +1,8 @@
 #include "open_anew.hpp"
 
+#include "system.hpp"
+
 #include <array>
-#include <charconv>
 #include <cstdlib>
 
 #include <fcntl.h>
@@ -22,11 +23,8 @@ unique_handle open_anew(int descriptor) noexcept {
       return {};
     }
   }
-  std::array<char, 32> path{"/proc/self/fd/"};
-  std::to_chars(path.data() + 14, path.data() + path.size() - 1, descriptor);
   // Not blocking: a pipe whose other end is closed would wait for one.
-  return unique_handle(
-      ::open(path.data(), (flags & (O_ACCMODE | O_APPEND)) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  return sys::open_again(descriptor, (flags & (O_ACCMODE | O_APPEND)) | O_NONBLOCK | O_NOCTTY);
 }
 
 } // namespace subproc::detail

@@ -4,7 +4,6 @@
 #include "../redirects.hpp"
 #include "open_anew.hpp"
 #include "plan.hpp"
-#include "writable_event.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -70,7 +69,7 @@ output_sink::output_sink(unique_handle handle, bool alone) : handle_(std::move(h
   } else if (!alone) {
     kind_ = kind::look_first;
   }
-  event_ = open_writable_event(handle_.get());
+  event_ = make_writable_event(handle_.get());
 }
 
 std::size_t output_sink::write_some(const void* data, std::size_t size,
@@ -85,6 +84,7 @@ std::size_t output_sink::write_some(const void* data, std::size_t size,
       pollfd entry{handle_.get(), POLLOUT, 0};
       if (::poll(&entry, 1, 0) == 0) {
         ec = asio::error::would_block;
+        wait_for_room();
         return 0;
       }
       size = std::min<std::size_t>(size, PIPE_BUF); // a pipe that can be written has room for that
@@ -95,7 +95,16 @@ std::size_t output_sink::write_some(const void* data, std::size_t size,
     ec = ec.value() == EAGAIN ? error_code(asio::error::would_block)
                               : error_code(ec.value(), detail::system_category());
   }
+  if (ec == asio::error::would_block) {
+    wait_for_room();
+  }
   return done;
+}
+
+void output_sink::wait_for_room() const noexcept {
+  if (event_) {
+    event_->full();
+  }
 }
 
 output_sinks::output_sinks(const command& cmd) {

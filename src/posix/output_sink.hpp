@@ -1,8 +1,11 @@
 #pragma once
 
+#include "writable_event.hpp"
+
 #include <subproc/launcher.hpp>
 
 #include <cstddef>
+#include <memory>
 
 namespace SUBPROC_NAMESPACE::detail {
 
@@ -23,12 +26,16 @@ public:
 
   /// Can be read while the sink can be written. A loop that is given the sink itself may change its
   /// flags (Asio 1.22.1 does).
-  native_handle_type writable_event() const noexcept { return event_.get(); }
+  native_handle_type event_handle() const noexcept {
+    return event_ ? event_->handle() : invalid_handle;
+  }
 
   /// As detail::write_some.
   std::size_t write_some(const void* data, std::size_t size, error_code& ec) const noexcept;
 
 private:
+  void wait_for_room() const noexcept;
+
   enum class kind : unsigned char {
     direct, ///< does not block, or is a file on a disk
     socket,
@@ -36,7 +43,7 @@ private:
   };
 
   unique_handle handle_;
-  unique_handle event_;
+  std::unique_ptr<writable_event> event_;
   kind kind_ = kind::direct;
 };
 

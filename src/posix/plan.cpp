@@ -5,6 +5,7 @@
 #include "accounts.hpp"
 #include "lookup.hpp"
 #include "open_anew.hpp"
+#include "system.hpp"
 
 #include <subproc/memory_file.hpp>
 
@@ -97,6 +98,7 @@ unique_handle open_file(const file& what, bool for_reading, int more_flags) {
 }
 
 launch_plan::launch_plan(const command& cmd) {
+  sys::check_options(cmd);
   plan_program(cmd);
   plan_identity(cmd);
   plan_descriptors(cmd);
@@ -242,6 +244,7 @@ void launch_plan::plan_descriptors(const command& cmd) {
   child_.kept = kept_.data();
   child_.kept_count = kept_.size();
   child_.close_fds = cmd.close_fds();
+  child_.close_limit = child_.close_fds ? sys::close_limit() : 0;
 }
 
 int launch_plan::source(const input_redirect& what, const command& cmd) {
@@ -311,7 +314,7 @@ int launch_plan::bytes_source(const std::string& bytes, bytes_form form, const c
     return child_ends_.back().get();
   }
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) < 0) {
+  if (sys::open_pipe(ends) < 0) {
     fail(spawn_step::pipe);
   }
   child_ends_.emplace_back(ends[0]);
@@ -328,7 +331,7 @@ int launch_plan::bytes_source(const std::string& bytes, bytes_form form, const c
 
 int launch_plan::make_pipe(bool child_reads, unique_handle& parent_end, const command& cmd) {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) < 0) {
+  if (sys::open_pipe(ends) < 0) {
     fail(spawn_step::pipe);
   }
   unique_handle child_end(ends[child_reads ? 0 : 1]);
@@ -336,12 +339,10 @@ int launch_plan::make_pipe(bool child_reads, unique_handle& parent_end, const co
   if (::fcntl(parent_end.get(), F_SETFL, O_NONBLOCK) < 0) {
     fail(spawn_step::pipe);
   }
-#ifdef F_SETPIPE_SZ
   if (cmd.pipe_size() &&
-      ::fcntl(parent_end.get(), F_SETPIPE_SZ, static_cast<int>(*cmd.pipe_size())) < 0) {
+      sys::set_pipe_size(parent_end.get(), static_cast<int>(*cmd.pipe_size())) < 0) {
     fail(spawn_step::pipe);
   }
-#endif
   return own(std::move(child_end));
 }
 

@@ -8,10 +8,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace SUBPROC_NAMESPACE::detail {
@@ -59,9 +61,10 @@ std::optional<process_stat> read_stat(int pid) {
 
 std::optional<std::vector<int>> scope_members(scope target, pid_t id) {
   std::vector<int> members;
+  bool has_processes = false; // else it is a folder like any other
   const std::unique_ptr<DIR, int (*)(DIR*)> proc(::opendir("/proc"), &::closedir);
   if (!proc) {
-    return want_of_room(errno) ? std::nullopt : std::optional(members);
+    return std::nullopt;
   }
   while (const dirent* entry = ::readdir(proc.get())) {
     const char* end = entry->d_name + std::strlen(entry->d_name);
@@ -74,6 +77,7 @@ std::optional<std::vector<int>> scope_members(scope target, pid_t id) {
     if (!stat && want_of_room(errno)) {
       return std::nullopt;
     }
+    has_processes = has_processes || stat;
     if (!stat || stat->state == 'Z' || stat->state == 'X') {
       continue;
     }
@@ -84,7 +88,7 @@ std::optional<std::vector<int>> scope_members(scope target, pid_t id) {
       members.push_back(pid);
     }
   }
-  return members;
+  return has_processes ? std::optional(std::move(members)) : std::nullopt;
 }
 
 error_code check_not_own(scope target, pid_t id) noexcept {
@@ -106,5 +110,22 @@ exit_status status_from(int code, int value) noexcept {
   return code == CLD_EXITED ? exit_status::from_code(value)
                             : exit_status::from_signal(value, code == CLD_DUMPED);
 }
+
+exit_status status_from_wait(int status) noexcept {
+  if (WIFEXITED(status)) {
+    return exit_status::from_code(WEXITSTATUS(status));
+  }
+  return exit_status::from_signal(WTERMSIG(status), WCOREDUMP(status));
+}
+
+void unlisted_group::signalled(int number, scope target) noexcept {
+  killed_ = killed_ || (number == SIGKILL && target != scope::process);
+}
+
+bool unlisted_group::can_list_processes() noexcept {
+  return ::access("/proc/self/stat", R_OK) == 0;
+}
+
+bool unlisted_group::nobody_has(pid_t id) noexcept { return ::kill(-id, 0) < 0 && errno == ESRCH; }
 
 } // namespace subproc::detail

@@ -1,15 +1,15 @@
 #include "platform.hpp"
 
+#include "system.hpp"
+
 #include <subproc/launcher.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
-#include <ctime>
 #include <vector>
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
@@ -51,9 +51,7 @@ public:
 
   void swallow() noexcept {
     if (!was_pending_) {
-      const timespec none{};
-      while (sigtimedwait(&only_, nullptr, &none) < 0 && errno == EINTR) {
-      }
+      sys::take_pending(only_);
     }
   }
 
@@ -76,7 +74,7 @@ const int stop_signal = SIGTERM;
 const int kill_signal = SIGKILL;
 const int interrupt_signal = SIGINT;
 
-bool is_signal(int number) noexcept { return number > 0 && number <= SIGRTMAX; }
+bool is_signal(int number) noexcept { return number > 0 && number <= sys::highest_signal(); }
 
 int signal_to_go_on(int number) noexcept {
   switch (number) {
@@ -128,15 +126,6 @@ std::size_t write_some(native_handle_type handle, const void* data, std::size_t 
 void write_to_stderr(std::string_view text) noexcept {
   error_code lost;
   write_some(STDERR_FILENO, text.data(), text.size(), lost);
-}
-
-void grow_pipe(native_handle_type handle) noexcept {
-#ifdef F_SETPIPE_SZ
-  constexpr int unprivileged_limit = 1 << 20; // fs.pipe-max-size, pipe(7)
-  ::fcntl(handle, F_SETPIPE_SZ, unprivileged_limit);
-#else
-  static_cast<void>(handle);
-#endif
 }
 
 bool wait_ready(std::span<wait_entry> entries, steady_clock::time_point until) {

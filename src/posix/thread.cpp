@@ -1,14 +1,15 @@
 #include "platform.hpp"
 
 #include "fork_launcher.hpp"
+#include "system.hpp"
 
+#include <cstring>
 #include <memory>
 #include <system_error>
 #include <thread>
 #include <utility>
 
 #include <signal.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace SUBPROC_NAMESPACE::detail {
@@ -34,13 +35,18 @@ std::span<char> scratch(std::size_t size) {
   return {buffer.get(), size};
 }
 
-caller_signals::caller_signals() noexcept : mask_(0) {
-  syscall(SYS_rt_sigprocmask, SIG_SETMASK, nullptr, &mask_, sizeof mask_);
+caller_signals::caller_signals() noexcept {
+  static_assert(sizeof mask_ >= sizeof(sigset_t));
+  sigset_t mask{};
+  sys::set_mask(nullptr, &mask);
+  std::memcpy(mask_, &mask, sizeof mask);
 }
 
 void caller_signals::run(const std::function<void()>& body) const {
+  sigset_t mask;
+  std::memcpy(&mask, mask_, sizeof mask);
   const signal_block blocked;
-  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask_, nullptr, sizeof mask_);
+  sys::set_mask(&mask, nullptr);
   body();
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "system.hpp"
+
 #include <subproc/result.hpp>
 
 #include <sys/resource.h>
@@ -14,7 +16,7 @@ inline resource_usage usage_from(const rusage& raw) noexcept {
   resource_usage usage;
   usage.user_time = time(raw.ru_utime);
   usage.system_time = time(raw.ru_stime);
-  usage.max_resident_bytes = count(raw.ru_maxrss) * 1024; // KiB, getrusage(2)
+  usage.max_resident_bytes = count(raw.ru_maxrss) * sys::resident_unit;
   usage.minor_faults = count(raw.ru_minflt);
   usage.major_faults = count(raw.ru_majflt);
   usage.blocks_read = count(raw.ru_inblock);

@@ -4,6 +4,7 @@
 #include <subproc/run.hpp>
 
 #include "children.hpp"
+#include "ended.hpp"
 #include "own_process.hpp"
 #include "plain_text.hpp"
 
@@ -386,14 +387,14 @@ TEST_SUITE("audit") {
     }
     {
       process child(context, "true");
-      CHECK(readable(child.native_handle()));
+      CHECK(has_ended(child));
       CHECK(child.poll() == 0);
       CHECK(child.poll() == 0);
       once("poll", plain);
     }
     {
       process child(context, "true");
-      CHECK(readable(child.native_handle()));
+      CHECK(has_ended(child));
       child.terminate();
       once("send_signal", plain);
     }
@@ -432,7 +433,7 @@ TEST_SUITE("audit") {
     once("a run whose loop goes", {spawn, started, dropped_alive, exited});
     {
       process child(context, "true");
-      CHECK(readable(child.native_handle()));
+      CHECK(has_ended(child));
       CHECK_THROWS_AS(child.release(), system_error);
       once("release that comes too late", plain);
     }
@@ -447,7 +448,7 @@ TEST_SUITE("audit") {
     once("reaper, detached", plain);
     {
       const process child(context, "true");
-      CHECK(readable(child.native_handle()));
+      CHECK(has_ended(child));
     }
     once("drop of one that has ended", plain);
     { const process child(context, forever()); }

@@ -885,36 +885,6 @@ TEST_SUITE("descriptors") {
     CHECK(run(steps({"echo"}).input("text").out(piped)).out == "text");
   }
 
-  TEST_CASE("descriptors: low numbers that the program has closed and opened are its own") {
-    if (!in_own_process()) {
-      return;
-    }
-    const test_pipe gate;
-    const auto start_with_high = [&] {
-      const unique_handle high(::fcntl(gate.read_end.get(), F_DUPFD_CLOEXEC, 200));
-      CHECK(run(command("true").in(fd(high.get()))).status.success());
-    };
-    const std::vector<int> before = open_descriptors();
-    start_with_high();
-    for (const int number : open_descriptors()) {
-      if (!std::binary_search(before.begin(), before.end(), number)) {
-        ::close(number); // as a daemon closes all it does not know
-      }
-    }
-    std::vector<unique_handle> own;
-    struct stat is {};
-    for (int i = 0; i < 60; ++i) {
-      own.emplace_back(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
-    }
-    REQUIRE(::fstat(own.back().get(), &is) == 0);
-    start_with_high();
-    for (const unique_handle& each : own) {
-      struct stat now {};
-      CHECK(::fstat(each.get(), &now) == 0);
-      CHECK(now.st_ino == is.st_ino);
-    }
-  }
-
   TEST_CASE("descriptors: those that trade places may go up to the limit of open files [T12]") {
     if (!in_own_process()) {
       return;

@@ -8,6 +8,7 @@
 
 #include "children.hpp"
 #include "own_process.hpp"
+#include "platform.hpp"
 
 #include <asio/io_context.hpp>
 #include <asio/read_until.hpp>
@@ -22,15 +23,19 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <cstdlib>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -48,6 +53,11 @@ namespace {
 const std::string everything = "nothing";     // pidfds, and what became of a taken status
 const std::string no_exit_info = "exit info"; // before Linux 6.15
 const std::string no_pidfd = "pidfd";         // before Linux 5.3: SIGCHLD is the only news
+
+// Of these kernels those that differ for the platform: without pidfds they are all one.
+std::vector<std::string> kernels(const std::vector<std::string>& all) {
+  return platform_has(feature::pidfd) ? all : std::vector<std::string>{no_pidfd};
+}
 
 bool has(const std::string& part) { return own_part().find(part) != std::string::npos; }
 
@@ -121,7 +131,7 @@ TEST_SUITE("exit_watch") {
             "[T11] [K102]") {
     if (own_part().empty()) {
       const leak_check leaks;
-      for (const std::string& lacking : {everything, no_exit_info, no_pidfd}) {
+      for (const std::string& lacking : kernels({everything, no_exit_info, no_pidfd})) {
         for (const std::string how : {"ignored", "no child wait"}) {
           run_part(how + ", without " + lacking);
         }
@@ -191,7 +201,8 @@ TEST_SUITE("exit_watch") {
     child.async_communicate([&](error_code, const communicate_result&) { ++ends; });
     context.poll();
     CHECK(read_line(tracer) == "dead\n");
-    REQUIRE(readable(child.native_handle()));
+    // Without a pidfd nothing tells, and nothing wakes, until the debugger lets go.
+    REQUIRE((child.native_handle() < 0 || readable(child.native_handle())));
 
     // The loop goes on, and the watch takes no more turns than a few a tick.
     int ticks = 0;
@@ -251,7 +262,7 @@ TEST_SUITE("exit_watch") {
   TEST_CASE("exit_watch: nothing done with an ended process reaches a new one of its pid [T25]") {
     if (own_part().empty()) {
       const leak_check leaks;
-      for (const std::string& lacking : {everything, no_pidfd}) {
+      for (const std::string& lacking : kernels({everything, no_pidfd})) {
         for (const std::string scope : {"process", "group", "session"}) {
           check_part(
               run(this_case("scope " + scope + ", without " + lacking, helper("pid_namespace"))));
@@ -325,7 +336,7 @@ TEST_SUITE("exit_watch") {
     if (own_part().empty()) {
       const leak_check leaks;
       for (const std::string scope : {"group", "session"}) {
-        for (const std::string& lacking : {everything, no_pidfd}) {
+        for (const std::string& lacking : kernels({everything, no_pidfd})) {
           check_part(
               run(this_case("scope " + scope + ", without " + lacking, helper("pid_namespace"))));
         }
@@ -373,7 +384,7 @@ TEST_SUITE("exit_watch") {
   TEST_CASE("exit_watch: a status taken by the program's own waitpid is no hang [T26]") {
     if (own_part().empty()) {
       const leak_check leaks;
-      for (const std::string& lacking : {everything, no_exit_info, no_pidfd}) {
+      for (const std::string& lacking : kernels({everything, no_exit_info, no_pidfd})) {
         run_part("without " + lacking);
       }
       return;
@@ -425,7 +436,7 @@ TEST_SUITE("exit_watch") {
   TEST_CASE("exit_watch: children of the program's own are never reaped [T26]") {
     if (own_part().empty()) {
       const leak_check leaks;
-      for (const std::string& lacking : {everything, no_pidfd}) {
+      for (const std::string& lacking : kernels({everything, no_pidfd})) {
         run_part("without " + lacking);
       }
       return;
@@ -454,7 +465,7 @@ TEST_SUITE("exit_watch") {
   TEST_CASE("exit_watch: the program's own news of SIGCHLD keeps coming [T27]") {
     if (own_part().empty()) {
       const leak_check leaks;
-      for (const std::string& lacking : {everything, no_pidfd}) {
+      for (const std::string& lacking : kernels({everything, no_pidfd})) {
         for (const std::string whose : {"signal_set", "handler"}) {
           for (const std::string when : {"before", "after"}) {
             run_part(whose + ' ' + when + " us, without " + lacking);
@@ -523,17 +534,141 @@ TEST_SUITE("exit_watch") {
     CHECK((last.sa_handler == first.sa_handler));
   }
 
-  TEST_CASE("exit_watch: with pidfds the library leaves SIGCHLD alone [T27]") {
-    struct sigaction action {};
+  TEST_CASE(
+      "exit_watch: who leaves after its number was given again takes no news from the new one "
+      "[T25] [T26]") {
+    if (own_part().empty()) {
+      const leak_check leaks;
+      for (const std::string& lacking : kernels({everything, no_pidfd})) {
+        check_part(run(this_case("without " + lacking, helper("pid_namespace"))));
+      }
+      return;
+    }
+    const watchdog guard;
+    lose_system_calls();
     warm_up();
-    REQUIRE(::sigaction(SIGCHLD, nullptr, &action) == 0);
-    CHECK((action.sa_handler == SIG_DFL));
+    asio::io_context context;
+    std::optional<process> former(std::in_place, context, steps({"exit:1"}));
+    const int pid = former->pid();
+    REQUIRE(::waitpid(pid, nullptr, 0) == pid); // taken by the program, which frees the number
+    std::ofstream("/proc/sys/kernel/ns_last_pid") << pid - 1 << std::flush;
+    process heir(context, steps({"read:1", "exit:7"}).in(piped));
+    REQUIRE(heir.pid() == pid);
+    CHECK_NOTHROW(former->kill());
+    check_taken(former->wait(), 1);
+    exit_status seen;
+    heir.async_wait([&](error_code ec, exit_status status) {
+      CHECK_FALSE(ec);
+      seen = status;
+    });
+    former.reset();
+    heir.in().close();
+    context.run();
+    CHECK(seen == exit_status::from_code(7));
+  }
+
+  TEST_CASE("exit_watch: signals are heard again after the program's own listener has gone [T27]") {
+    if (own_part().empty()) {
+      const leak_check leaks;
+      run_part("without " + no_pidfd);
+      return;
+    }
+    const watchdog guard;
+    lose_system_calls();
+    asio::io_context context;
+    const auto handler = [] {
+      struct sigaction action {};
+      ::sigaction(SIGCHLD, nullptr, &action);
+      return action.sa_handler;
+    };
+    const auto ours = handler();
+    CHECK((ours != SIG_DFL));
+    std::optional<asio::signal_set> signals(std::in_place, context, SIGCHLD);
+    CHECK((handler() != ours));
+    CHECK(run(steps({"exit:3"})).status == exit_status::from_code(3));
+    signals.reset();
+    CHECK((handler() == SIG_DFL)); // Asio does not know what was there before
+    CHECK(run(steps({"exit:3"})).status == exit_status::from_code(3));
+    CHECK((handler() == ours));
+  }
+
+  TEST_CASE("exit_watch: without a list of processes a group is stopped whole [T46]") {
+    if (own_part().empty()) {
+      const leak_check leaks;
+      for (const std::string& lacking : kernels({everything, no_pidfd})) {
+        run_part("without " + lacking);
+      }
+      return;
+    }
+    const watchdog guard;
+    lose_system_calls();
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("none", "/proc", "tmpfs", 0, nullptr) != 0) {
+      std::_Exit(left_out);
+    }
+    asio::io_context context;
+    process group(context,
+                  command(helper("family"), "leaves", "ignores").out(piped).process_group(0));
+    CHECK(read_line(group).size() > 1); // the pid of the member
+    int calls = 0;
+    group.async_stop(20ms, [&](error_code ec, const stop_result& stopped) {
+      ++calls;
+      CHECK_FALSE(ec);
+      CHECK(stopped.forced);
+    });
+    context.run();
+    CHECK(calls == 1);
+    // Its member held this pipe as well: the end of the file means that it is gone.
+    char byte = 0;
+    error_code ec;
+    CHECK(group.out().read_some(asio::buffer(&byte, 1), ec) == 0);
+    CHECK(ec == asio::error::eof);
+  }
+
+  TEST_CASE("exit_watch: 5,000 children on four loops are all seen, whenever they end [T28]") {
+    if (own_part().empty()) {
+      const leak_check leaks;
+      check_part(run(this_case("without " + no_pidfd).timeout(160s)));
+      return;
+    }
+    const watchdog guard(std::chrono::seconds(150));
+    lose_system_calls();
+    constexpr int count = times(5000);
+    const rlimit files{2 * count + 200, 2 * count + 200};
+    if (::setrlimit(RLIMIT_NOFILE, &files) != 0) {
+      std::_Exit(left_out);
+    }
+    std::array<asio::io_context, 4> contexts;
+    std::vector<process> children;
+    std::atomic<int> seen = 0;
+    for (int i = 0; i < count; ++i) {
+      asio::io_context& context = contexts[static_cast<std::size_t>(i) % contexts.size()];
+      const int group = children.empty() ? 0 : children.front().pid();
+      children.emplace_back(context, command(helper("forever")).process_group(group));
+      children.back().async_wait([&seen](error_code, exit_status status) {
+        seen += status == exit_status::from_signal(SIGKILL) ? 1 : 0;
+      });
+    }
+    std::vector<std::thread> threads;
+    for (asio::io_context& context : contexts) {
+      threads.emplace_back([&context] { context.run(); });
+    }
+    // Some one after the other, the last first, and the rest at once.
+    for (int i = count - 1; i > count / 2; --i) {
+      REQUIRE(::kill(children[static_cast<std::size_t>(i)].pid(), SIGKILL) == 0);
+    }
+    REQUIRE(::kill(-children.front().pid(), SIGKILL) == 0);
+    for (std::thread& each : threads) {
+      each.join();
+    }
+    CHECK(seen == count);
   }
 
   TEST_CASE("exit_watch: children that die all at once on four loops are all seen [T28]") {
     if (own_part().empty()) {
       const leak_check leaks;
-      for (const std::string& lacking : {everything, no_pidfd}) {
+      for (const std::string& lacking : kernels({everything, no_pidfd})) {
         run_part("without " + lacking);
       }
       return;
@@ -566,35 +701,6 @@ TEST_SUITE("exit_watch") {
       each.join();
     }
     CHECK(seen == count);
-  }
-
-  TEST_CASE("exit_watch: want of a descriptor is not taken for a kernel without group signals") {
-    if (!in_own_process_without_sanitizer()) {
-      return;
-    }
-    // The first start of a group asks the kernel, for which it gets no descriptor here.
-    {
-      std::vector<unique_handle> fill;
-      rlimit before{};
-      ::getrlimit(RLIMIT_NOFILE, &before);
-      const rlimit few{100, before.rlim_max};
-      REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
-      for (int number = 0; (number = ::dup(0)) >= 0;) {
-        fill.emplace_back(number);
-      }
-      fill.pop_back(); // for the pidfd of the child
-      CHECK(run(command("true").process_group(0)).status.success());
-      ::setrlimit(RLIMIT_NOFILE, &before);
-    }
-    const unique_handle self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
-    constexpr unsigned to_group = 4; // PIDFD_SIGNAL_PROCESS_GROUP
-    const bool kernel_can =
-        ::syscall(SYS_pidfd_send_signal, self.get(), 0, nullptr, to_group) == 0 || errno == ESRCH;
-    asio::io_context context;
-    process leader(context, command("true").process_group(0));
-    leader.wait();
-    // Kept unreaped only where its number is needed for signals.
-    CHECK((::kill(leader.pid(), 0) == 0) == !kernel_can);
   }
 
 } // TEST_SUITE

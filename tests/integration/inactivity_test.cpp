@@ -6,6 +6,7 @@
 
 #include "both_ways.hpp"
 #include "children.hpp"
+#include "ended.hpp"
 
 #include <asio/io_context.hpp>
 #include <doctest/doctest.h>
@@ -105,7 +106,7 @@ TEST_SUITE("inactivity") {
     in_both_ways([](asio::io_context& context, way how) {
       process ended(context,
                     steps({"out:60000", "exit:8"}).out(piped).err(piped).inactivity_timeout(0s));
-      REQUIRE(readable(ended.native_handle()));
+      REQUIRE(has_ended(ended));
       const outcome done = communicate(context, ended, how);
       CHECK_FALSE(done.ec);
       CHECK(done.result.out == pattern(60'000));
@@ -128,7 +129,7 @@ TEST_SUITE("inactivity") {
       context.run_one(); // the wake-up of the limit, or of the pipe: whichever comes first
     }
     gate.write_end.reset();
-    REQUIRE(readable(child.native_handle()));
+    REQUIRE(has_ended(child));
     context.run();
     CHECK_FALSE(got.ec);
     CHECK(got.result.status == exit_status::from_code(7));

@@ -1,6 +1,8 @@
 #include <subproc/process.hpp>
 
 #include "children.hpp"
+#include "ended.hpp"
+#include "platform.hpp"
 
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
@@ -336,7 +338,7 @@ TEST_SUITE("pipe") {
     child.out().async_read_some(asio::buffer(buffer),
                                 asio::bind_cancellation_slot(signal.slot(), read.handler()));
     child.in().close();
-    REQUIRE(readable(child.native_handle()));
+    REQUIRE(has_ended(child));
     signal.emit(asio::cancellation_type::total);
     run(context);
     CHECK(read.ec == asio::error::operation_aborted);
@@ -489,6 +491,9 @@ TEST_SUITE("pipe") {
   }
 
   TEST_CASE("pipe: what was written before the exit is read after it [T39]") {
+    if (excused_without(feature::pipe_size, "it needs a pipe of another size")) {
+      return;
+    }
     const leak_check leaks;
     asio::io_context context;
     constexpr std::size_t size = 1 << 19; // a pipe keeps whole pages: it holds less than its size

@@ -2,6 +2,7 @@
 #include <subproc/run.hpp>
 
 #include "children.hpp"
+#include "ended.hpp"
 #include "own_process.hpp"
 
 #include <asio/io_context.hpp>
@@ -437,7 +438,7 @@ TEST_SUITE("signals") {
     const leak_check leaks;
     asio::io_context context;
     process child(context, steps({"exit:5"}));
-    REQUIRE(readable(child.native_handle())); // ended, and not yet reaped
+    REQUIRE(has_ended(child)); // ended, and not yet reaped
     for (int i = 0; i < 2; ++i) {
       error_code ec = asio::error::in_progress;
       child.send_signal(SIGTERM, ec);
@@ -456,7 +457,7 @@ TEST_SUITE("signals") {
     asio::io_context context;
     process ended(context, steps({"exit:5"}));
     process stolen(context, steps({"exit:6"}));
-    REQUIRE(readable(ended.native_handle()));
+    REQUIRE(has_ended(ended));
     REQUIRE(::waitpid(stolen.pid(), nullptr, 0) == stolen.pid());
     die_at_signals_from_now_on();
     for (process* each : {&ended, &stolen}) {
@@ -539,7 +540,7 @@ TEST_SUITE("signals") {
     process child(context, command(forever));
     child.kill();
     CHECK(child.returncode() == std::nullopt);
-    REQUIRE(readable(child.native_handle()));
+    REQUIRE(has_ended(child));
     CHECK(child.returncode() == std::nullopt);
     CHECK(child.poll() == -SIGKILL);
     CHECK(child.returncode() == -SIGKILL);

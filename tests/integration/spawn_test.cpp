@@ -6,6 +6,7 @@
 
 #include "children.hpp"
 #include "own_process.hpp"
+#include "platform.hpp"
 #include "refused_calls.hpp"
 
 #include <asio/executor_work_guard.hpp>
@@ -701,6 +702,9 @@ TEST_SUITE("spawn") {
   }
 
   TEST_CASE("spawn: the child takes its steps in the documented order") {
+    if (excused_without(feature::cpus, "its steps are those of src/linux")) {
+      return;
+    }
     const std::string part = own_part();
     if (part == "limits" || part == "credentials") {
       command cmd = command("/bin/true")
@@ -869,9 +873,11 @@ TEST_SUITE("spawn") {
     for (const std::string each : {"plain", "hook", "user", "group", "groups"}) {
       const std::vector<std::string> calls = forks_of(each);
       CAPTURE(calls);
-      REQUIRE(calls.size() == 1);
-      const bool shares = calls[0].find("CLONE_VM") != std::string::npos ||
-                          calls[0].find("vfork(") != std::string::npos;
+      // The first vfork of a program is preceded by one that tries what vfork is.
+      const bool probed = calls.size() == 2 && calls[0].find("vfork(") != std::string::npos;
+      REQUIRE((calls.size() == 1 || probed));
+      const bool shares = calls.back().find("CLONE_VM") != std::string::npos ||
+                          calls.back().find("vfork(") != std::string::npos;
       CHECK(shares == (each == "plain"));
     }
   }

@@ -2,6 +2,7 @@
 #include <subproc/run.hpp>
 
 #include "children.hpp"
+#include "ended.hpp"
 #include "own_process.hpp"
 
 #include <asio/bind_cancellation_slot.hpp>
@@ -195,7 +196,6 @@ TEST_SUITE("stop") {
     std::optional<process> child(std::in_place, context,
                                  command(helper("forever")).out(null).err(null).process_group(0));
     const int pid = child->pid();
-    const unique_handle pidfd(::dup(child->native_handle()));
     const int before = ::getpgrp();
     REQUIRE(::setpgid(0, child->pid()) == 0);
     for (const auto grace : {duration(0s), duration(1h)}) {
@@ -209,7 +209,7 @@ TEST_SUITE("stop") {
     CHECK(child->poll() == std::nullopt);
     child.reset();
     static_cast<void>(::setpgid(0, before)); // when there is still such a group
-    if (!readable(pidfd.get(), 10s)) {
+    if (!eventually([pid] { return ::kill(pid, 0) < 0; })) {
       FAIL_CHECK("the child lives on");
       ::kill(pid, SIGKILL);
     }
@@ -584,7 +584,7 @@ TEST_SUITE("stop") {
       for (const bool group : {false, true}) {
         command cmd = steps({"exit:4"});
         process child(context, group ? cmd.process_group(0) : cmd);
-        REQUIRE(readable(child.native_handle()));
+        REQUIRE(has_ended(child));
         if (seen) {
           CHECK(child.poll() == 4);
         }

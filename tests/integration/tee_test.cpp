@@ -6,6 +6,7 @@
 
 #include "both_ways.hpp"
 #include "children.hpp"
+#include "ended.hpp"
 #include "own_process.hpp"
 
 #include <asio/bind_cancellation_slot.hpp>
@@ -491,7 +492,7 @@ TEST_SUITE("tee") {
     in_both_ways([](asio::io_context& context, way how) {
       const full_pipe other;
       process child(context, steps({"out:5000", "exit:3"}).out(sink_to(fd(other.write_end.get()))));
-      REQUIRE(readable(child.native_handle()));
+      REQUIRE(has_ended(child));
       CHECK(communicate(context, child, how, {}, 5ms).ec == asio::error::timed_out);
       std::thread late([&] {
         std::string all(4096 + 5000, '\0');

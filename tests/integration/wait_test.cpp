@@ -2,6 +2,7 @@
 #include <subproc/wait.hpp>
 
 #include "children.hpp"
+#include "ended.hpp"
 #include "own_process.hpp"
 
 #include <asio/awaitable.hpp>
@@ -123,7 +124,7 @@ TEST_SUITE("wait") {
     const leak_check leaks;
     asio::io_context context;
     process child(context, steps({"exit:3"}));
-    REQUIRE(readable(child.native_handle()));
+    REQUIRE(has_ended(child));
 
     for (int i = 0; i < 2; ++i) {
       answer one;
@@ -145,7 +146,7 @@ TEST_SUITE("wait") {
       children.emplace_back(context, steps({"exit:" + std::to_string(i)}));
     }
     for (process& each : children) {
-      REQUIRE(readable(each.native_handle()));
+      REQUIRE(has_ended(each));
     }
     std::vector<answer> answers(children.size());
     for (std::size_t i = 0; i < children.size(); ++i) {
@@ -212,7 +213,7 @@ TEST_SUITE("wait") {
     SUBCASE("a poll that sees the exit ends the pending waits") {
       child.async_wait(pending.handler());
       child.terminate();
-      REQUIRE(readable(child.native_handle()));
+      REQUIRE(has_ended(child));
       CHECK(child.poll() == -SIGTERM);
       CHECK(pending.calls == 0);
       context.run();
@@ -222,7 +223,7 @@ TEST_SUITE("wait") {
     SUBCASE("a signal that finds the child ended does the same") {
       child.async_wait(pending.handler());
       child.terminate();
-      REQUIRE(readable(child.native_handle()));
+      REQUIRE(has_ended(child));
       CHECK_NOTHROW(child.kill());
       CHECK(child.returncode() == -SIGTERM);
       context.run();
@@ -243,7 +244,7 @@ TEST_SUITE("wait") {
     const leak_check leaks;
     asio::io_context context;
     process child(context, steps({"exit:4"}));
-    REQUIRE(readable(child.native_handle()));
+    REQUIRE(has_ended(child));
 
     CHECK(child.returncode() == std::nullopt);
     CHECK(child.status() == std::nullopt);
@@ -380,7 +381,7 @@ TEST_SUITE("wait") {
       CHECK_THROWS_AS(child.wait(limit), timeout_expired);
     }
     child.in().close();
-    REQUIRE(readable(child.native_handle()));
+    REQUIRE(has_ended(child));
     answer last;
     child.async_wait(0s, last.handler());
     context.restart();
@@ -415,7 +416,7 @@ TEST_SUITE("wait") {
     child.async_wait(20ms, timed.handler());
     const auto deadline = std::chrono::steady_clock::now() + 20ms;
 
-    REQUIRE(readable(child.native_handle()));
+    REQUIRE(has_ended(child));
     std::this_thread::sleep_until(deadline + 5ms); // the loop does other things meanwhile
     context.run();
     CHECK(timed.calls == 1);
@@ -676,7 +677,7 @@ TEST_SUITE("wait") {
     }
     // One that ended before counts at once, the first in the range before others.
     moved[1].in().close();
-    REQUIRE(readable(moved[1].native_handle()));
+    REQUIRE(has_ended(moved[1]));
     any_answer at_once;
     async_wait_any(moved, at_once.handler());
     CHECK(at_once.calls == 0);

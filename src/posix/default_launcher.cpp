@@ -1,9 +1,7 @@
 #include "../launch_queue.hpp"
 #include "../platform.hpp"
-#include "../posix/fork_launcher.hpp"
 #include "../redirects.hpp"
-#include "clone3_launcher.hpp"
-#include "pidfd_child.hpp"
+#include "start_child.hpp"
 
 #include <chrono>
 #include <exception>
@@ -14,9 +12,9 @@ namespace SUBPROC_NAMESPACE {
 namespace detail {
 namespace {
 
-class linux_launcher final : public launcher {
+class local_launcher final : public launcher {
 public:
-  explicit linux_launcher(launcher_kind only) : only_(only) {}
+  explicit local_launcher(launcher_kind only) : only_(only) {}
 
   launched_child start(const command& cmd) override {
     return cmd.dies_with_parent() && !on_launcher_thread() ? start_on_launcher_thread(cmd)
@@ -67,26 +65,10 @@ private:
   }
 
   launched_child start(launch_plan& plan, scope own) {
+    started_child born = start_child(plan, own, only_);
     launched_child started;
-    if (plan.needs_fork() || only_ == launcher_kind::fork) {
-      started.launched_by = launcher_kind::fork;
-      started.child = adopt_child(start_by_fork(plan), own);
-    } else {
-      std::optional<std::unique_ptr<child>> cloned;
-      if (only_ != launcher_kind::vfork) {
-        cloned = start_by_clone3(plan, own);
-      }
-      if (cloned) {
-        started.launched_by = launcher_kind::clone3;
-        started.child = std::move(*cloned);
-      } else if (only_ == launcher_kind::clone3) {
-        throw spawn_error(detail::generic_error(std::errc::function_not_supported),
-                          spawn_step::fork, {});
-      } else {
-        started.launched_by = launcher_kind::vfork;
-        started.child = adopt_child(start_by_vfork(plan), own);
-      }
-    }
+    started.child = std::move(born.child);
+    started.launched_by = born.launched_by;
     started.in = std::move(plan.in);
     started.out = std::move(plan.out);
     started.err = std::move(plan.err);
@@ -101,21 +83,16 @@ private:
 
 const std::shared_ptr<launcher>& default_launcher() {
   static const auto* const instance =
-      new std::shared_ptr<launcher>(std::make_shared<detail::linux_launcher>(launcher_kind::none));
+      new std::shared_ptr<launcher>(std::make_shared<detail::local_launcher>(launcher_kind::none));
   return *instance;
 }
 
 std::shared_ptr<launcher> make_launcher(launcher_kind kind) {
-  switch (kind) {
-  case launcher_kind::none:
+  if (kind == launcher_kind::none) {
     return default_launcher();
-  case launcher_kind::clone3:
-  case launcher_kind::vfork:
-  case launcher_kind::fork:
-    return std::make_shared<detail::linux_launcher>(kind);
-  case launcher_kind::custom:
-  case launcher_kind::create_process:
-    break;
+  }
+  if (detail::can_launch_by(kind)) {
+    return std::make_shared<detail::local_launcher>(kind);
   }
   throw system_error(detail::generic_error(std::errc::function_not_supported),
                      "make_launcher: no launcher of this kind here");
