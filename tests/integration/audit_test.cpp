@@ -506,7 +506,7 @@ TEST_SUITE("audit") {
     const watchdog guard; // with a lock held it would wait for ever
     asio::io_context context;
     process* child = nullptr;
-    std::atomic<pid_type> watched = -1; // the reaper tells of others when the child has gone
+    static std::atomic<pid_type> watched = -1; // the reaper tells of others when all this has gone
     int told = 0;
     thread_local bool inside = false; // the children of the hook raise events too
     add_audit_hook([&](const audit_event& event) {
@@ -545,6 +545,7 @@ TEST_SUITE("audit") {
       context.restart();
       context.run();
       CHECK(told == 2);
+      watched = -1;
     }
   }
 
