@@ -36,6 +36,9 @@ inline command steps(const std::vector<std::string>& what) {
   return command(args);
 }
 
+/// Preparation in the child that does nothing.
+inline int succeed(void*) { return 0; }
+
 /// What `steps out:N` writes.
 inline std::string pattern(std::size_t size) {
   std::string text(size, '\0');

@@ -108,12 +108,12 @@ struct veto : std::runtime_error {
 
 command forever() { return command(helper("forever")); }
 
-struct way {
+struct start_form {
   const char* name;
   std::function<void(const command&)> start;
 };
 
-void async_forms(std::vector<way>& ways) {
+void async_forms(std::vector<start_form>& ways) {
   const auto rethrow = [](const std::exception_ptr& error) {
     if (error) {
       std::rethrow_exception(error);
@@ -160,8 +160,8 @@ void async_forms(std::vector<way>& ways) {
 }
 
 /// Every way to start a command; each waits for the end of it.
-std::vector<way> all_ways() {
-  std::vector<way> ways{{"run", [](const command& cmd) { run(cmd); }},
+std::vector<start_form> all_ways() {
+  std::vector<start_form> ways{{"run", [](const command& cmd) { run(cmd); }},
                         {"process", [](const command& cmd) {
                            asio::io_context context;
                            process(context, cmd).wait();
@@ -194,7 +194,7 @@ TEST_SUITE("audit") {
     });
     events.take();
     const command cmd = shell("exit $0", "3").cwd("/").env(environment{{"A", "b"}});
-    for (const way& each : all_ways()) {
+    for (const start_form& each : all_ways()) {
       CAPTURE(each.name);
       each.start(cmd);
       const std::vector<seen_event> seen = events.take();
@@ -223,7 +223,7 @@ TEST_SUITE("audit") {
       return;
     }
     recorder& events = record();
-    for (const way& each : all_ways()) {
+    for (const start_form& each : all_ways()) {
       CAPTURE(each.name);
       CHECK_THROWS_AS(each.start(command("true").umask(-1)), spawn_error);
       CHECK(events.take().empty());
@@ -248,7 +248,7 @@ TEST_SUITE("audit") {
     });
     recorder& after = record();
     const leak_check leaks;
-    for (const way& each : all_ways()) {
+    for (const start_form& each : all_ways()) {
       CAPTURE(each.name);
       before.take();
       after.take();
@@ -290,7 +290,7 @@ TEST_SUITE("audit") {
     }
     recorder& events = record();
     const leak_check leaks;
-    for (const way& each : all_ways()) {
+    for (const start_form& each : all_ways()) {
       CAPTURE(each.name);
       events.take();
       CHECK_THROWS_AS(each.start({"no-such-program"}), spawn_error);
@@ -313,7 +313,7 @@ TEST_SUITE("audit") {
     };
     recorder& events = record();
     const command cmd = command("true").launcher(std::make_shared<odd>());
-    for (const way& each : all_ways()) {
+    for (const start_form& each : all_ways()) {
       CAPTURE(each.name);
       CHECK_THROWS_AS(each.start(cmd), int);
       const std::vector<seen_event> seen = events.take();

@@ -177,10 +177,10 @@ int failures_until_enough(Start start) {
     if (!error) {
       return failures;
     }
-    const spawn_error failed = spawn_error_of([&] { std::rethrow_exception(error); });
-    CHECK(failed.code() == std::errc::too_many_files_open);
-    CHECK_MESSAGE((failed.step() == spawn_step::pipe || failed.step() == spawn_step::fork),
-                  failed.what());
+    const spawn_error refused = spawn_error_of([&] { std::rethrow_exception(error); });
+    CHECK(refused.code() == std::errc::too_many_files_open);
+    CHECK_MESSAGE((refused.step() == spawn_step::pipe || refused.step() == spawn_step::fork),
+                  refused.what());
   }
   FAIL("never enough");
   return -1;

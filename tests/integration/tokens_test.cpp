@@ -264,9 +264,9 @@ asio::awaitable<void> race_timers(command cmd, int& done) {
   const auto ended =
       co_await (child.async_stop(0s, asio::use_awaitable) || timer.async_wait(asio::use_awaitable));
   CHECK(ended.index() == 0);
-  const auto known =
+  const auto exited =
       co_await (child.async_wait(asio::use_awaitable) || timer.async_wait(asio::use_awaitable));
-  CHECK(known.index() == 0);
+  CHECK(exited.index() == 0);
   const auto rest = co_await (child.async_communicate(asio::use_awaitable) ||
                               timer.async_wait(asio::use_awaitable));
   CHECK(rest.index() == 0);

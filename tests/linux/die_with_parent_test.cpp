@@ -34,8 +34,6 @@ constexpr std::array launchers{launcher_kind::none, launcher_kind::vfork, launch
 constexpr int nobody_here = 54321;
 constexpr int witness = 9; // a pipe that the parent and its child hold open
 
-int succeed(void*) { return 0; }
-
 // In the child: its parent dies now, before the child can have asked for a signal.
 int kill_parent(void*) {
   const long parent = ::syscall(SYS_getppid);

@@ -76,8 +76,6 @@ command family(const char* leader, const char* member) {
   return command(helper("family"), leader, member).out(piped).process_group(0);
 }
 
-int succeed(void*) { return 0; }
-
 void check_run(const expectation& expected) {
   const std::string input = pattern(300'000);
   const completed_process done = run(steps({"echo", "warn:end"}).input(input).capture_output());

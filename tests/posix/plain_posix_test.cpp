@@ -31,8 +31,6 @@ using namespace subproc::test;
 
 namespace {
 
-int succeed(void*) { return 0; }
-
 // Among many, one far above the others, all open on exec for any careless child to get.
 void check_no_descriptor_leaks() {
   const unique_handle low(::dup(0));

@@ -33,11 +33,11 @@ void refuses(const command& cmd, const std::string& option, const std::string& r
   CHECK(text.size() == std::strlen(error.what()));
 }
 
-const command ok("prog");
+const command accepted("prog");
 
 TEST_SUITE("check") {
   TEST_CASE("check: an ordinary command passes") {
-    CHECK(passes(ok));
+    CHECK(passes(accepted));
     CHECK(passes(command("git", "log", "").cwd("/").env({{"A", "b=c"}}).out(piped).err(merge)));
     CHECK(passes(command("a").in(fd(0)).out(fd(2)).err(fd(1)).pass_fds({3, 4})));
     CHECK(passes(command("a").process_group(0).umask(0777).pipe_size(1)));
