@@ -162,10 +162,10 @@ void async_forms(std::vector<start_form>& ways) {
 /// Every way to start a command; each waits for the end of it.
 std::vector<start_form> all_ways() {
   std::vector<start_form> ways{{"run", [](const command& cmd) { run(cmd); }},
-                        {"process", [](const command& cmd) {
-                           asio::io_context context;
-                           process(context, cmd).wait();
-                         }}};
+                               {"process", [](const command& cmd) {
+                                  asio::io_context context;
+                                  process(context, cmd).wait();
+                                }}};
   async_forms(ways);
   return ways;
 }
@@ -595,7 +595,7 @@ TEST_SUITE("audit") {
     warm_up();
     recorder& events = record();
     constexpr int count = times(50);
-    static std::atomic<int> calls; // static, as a hook may outlive its case
+    static std::atomic<int> calls;      // static, as a hook may outlive its case
     thread_local bool counting = false; // the reaper may still be telling of the last exits
     std::vector<std::thread> threads;
     for (int i = 0; i < 4; ++i) {
