@@ -19,10 +19,10 @@ namespace {
 constexpr std::size_t longest_line = 32766; // of CreateProcess, which also counts the null
 constexpr std::size_t longest_shell_line = 8191;
 
-std::wstring bounded(std::wstring line, std::size_t longest, const char* whose) {
-  if (line.size() > longest) {
+std::wstring bounded(std::wstring line, std::size_t most, const char* whose) {
+  if (line.size() > most) {
     refuse("args", "the command line has " + std::to_string(line.size()) + " characters, " + whose +
-                       " takes " + std::to_string(longest));
+                       " takes " + std::to_string(most));
   }
   return line;
 }

@@ -23,7 +23,7 @@ public:
 
   /// Signalled while the sink can be written. For wait_ready and for a loop.
   native_handle_type handle() const noexcept;
-  native_handle_type writable_event() const noexcept { return handle(); }
+  native_handle_type event_handle() const noexcept { return handle(); }
 
   /// As detail::write_some, but that it tells of bytes once they have been written: after
   /// would_block the same bytes have to come again.

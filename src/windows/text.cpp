@@ -15,7 +15,7 @@ namespace {
   throw system_error(generic_error(std::errc::illegal_byte_sequence), what);
 }
 
-constexpr std::size_t longest = INT_MAX / 3; // no character grows more
+constexpr std::size_t longest_text = INT_MAX / 3; // no character grows more
 
 } // namespace
 
@@ -24,7 +24,7 @@ std::wstring to_wide(std::string_view utf8) {
   if (utf8.empty()) {
     return {};
   }
-  if (utf8.size() > longest) {
+  if (utf8.size() > longest_text) {
     refuse_text(fault);
   }
   std::wstring wide(utf8.size(), L'\0');
@@ -43,7 +43,7 @@ std::string to_utf8(std::wstring_view text) {
   if (text.empty()) {
     return {};
   }
-  if (text.size() > longest) {
+  if (text.size() > longest_text) {
     refuse_text(fault);
   }
   std::string narrow(3 * text.size(), '\0');

@@ -1,6 +1,6 @@
 #include <subproc/process.hpp>
 
-#include "platform.hpp"
+#include "../../src/platform.hpp"
 #include "support.hpp"
 
 #include <asio/bind_cancellation_slot.hpp>

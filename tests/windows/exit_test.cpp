@@ -2,7 +2,7 @@
 #include <subproc/run.hpp>
 #include <subproc/wait.hpp>
 
-#include "platform.hpp"
+#include "../../src/platform.hpp"
 #include "support.hpp"
 
 #include <asio/io_context.hpp>

@@ -66,9 +66,6 @@ bool under_wine() {
   return ::GetProcAddress(::GetModuleHandleW(L"ntdll.dll"), "wine_get_version") != nullptr;
 }
 
-void excuse(const char* reason) {
-  static std::atomic<int> count{0};
-  std::printf("excused under Wine (%d): %s\n", ++count, reason);
-}
+void excuse(const char* reason) { std::printf("excused here: %s\n", reason); }
 
 } // namespace subproc::test

@@ -30,8 +30,8 @@ bool is_running(int id);
 /// A path in the folder for temporary files that nothing has.
 std::string fresh_path();
 
-/// For a case whose effect Wine does not show: prints the reason and counts it. What real Windows
-/// documents is in the reason.
+/// For a case whose effect Wine does not show: prints the reason, by which ctest counts it as
+/// skipped. What real Windows documents is in the reason.
 void excuse(const char* reason);
 bool under_wine();
 
