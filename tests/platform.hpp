@@ -6,13 +6,19 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
 namespace subproc::test {
 
 enum class feature {
-  pidfd,       ///< native_handle, and a status that somebody else has taken
-  pipe_size,   ///< command::pipe_size
-  cpus,        ///< limits::cpus and limits::oom_score_adj
-  memory_seal, ///< memory_file cannot be written, not even by root
+  pidfd,         ///< native_handle, and a status that somebody else has taken
+  pipe_size,     ///< command::pipe_size
+  cpus,          ///< limits::cpus and limits::oom_score_adj
+  memory_seal,   ///< memory_file cannot be written, not even by root
+  posix_options, ///< descriptors and bytes to pass, users, sessions, limits, a hook
+  posix_shell,   ///< shell() is /bin/sh
+  posix_errors,  ///< the system's numbers of errors are those of errno, with their words
+  signals,       ///< 1 to 64, which a child can be ended by
 };
 
 /// Defined in the platform's folder.
@@ -23,7 +29,7 @@ inline bool excused_without(feature what, const char* why) {
   if (platform_has(what)) {
     return false;
   }
-  MESSAGE("excused here: ", why);
+  MESSAGE("excused here: ", std::string(why)); // doctest shows a char pointer as a number
   return true;
 }
 

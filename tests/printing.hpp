@@ -4,13 +4,16 @@
 
 #include <subproc/error.hpp>
 #include <subproc/exit_status.hpp>
+#include <subproc/redirect.hpp>
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -56,6 +59,16 @@ struct StringMaker<std::vector<T>> {
 } // namespace doctest
 
 namespace subproc::test {
+
+/// For a command that is not started.
+template <class Handle = native_handle_type>
+fd numbered_fd(int number) {
+  if constexpr (std::is_pointer_v<Handle>) {
+    return fd(reinterpret_cast<Handle>(static_cast<std::intptr_t>(number)));
+  } else {
+    return fd(number);
+  }
+}
 
 /// The spawn_error that a call throws; a failed check when it throws none.
 template <class Call>

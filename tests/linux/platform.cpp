@@ -1,4 +1,4 @@
-#include "platform.hpp"
+#include "../platform.hpp"
 
 namespace subproc::test {
 

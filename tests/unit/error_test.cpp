@@ -3,10 +3,10 @@
 #include <subproc/result.hpp>
 
 #include "../plain_text.hpp"
+#include "../platform.hpp"
 #include "../printing.hpp"
 
 #include <cerrno>
-#include <csignal>
 #include <limits>
 #include <set>
 #include <type_traits>
@@ -14,6 +14,8 @@
 namespace {
 
 using namespace subproc;
+using test::excused_without;
+using test::feature;
 
 constexpr errc all_codes[] = {errc::no_child,     errc::operation_pending, errc::already_taken,
                               errc::output_limit, errc::not_stopped,       errc::bad_report,
@@ -113,6 +115,9 @@ TEST_SUITE("error") {
   }
 
   TEST_CASE("error: a spawn_error names program, step and reason") {
+    if (excused_without(feature::posix_errors, "the words are the system's own")) {
+      return;
+    }
     const spawn_error error(system_error_code(std::errc::no_such_file_or_directory),
                             spawn_step::exec, "prog");
     CHECK(test::plain_text(error.what()) == "cannot start 'prog': exec: No such file or directory");
@@ -122,6 +127,9 @@ TEST_SUITE("error") {
   }
 
   TEST_CASE("error: a spawn_error names what another step concerned") {
+    if (excused_without(feature::posix_errors, "the words are the system's own")) {
+      return;
+    }
     const error_code missing = system_error_code(std::errc::no_such_file_or_directory);
     CHECK(test::plain_text(spawn_error(missing, spawn_step::chdir, "/no where").what()) ==
           "cannot start a child: chdir '/no where': No such file or directory");
@@ -172,10 +180,10 @@ TEST_SUITE("error") {
   TEST_CASE("error: called_process_error tells how the command ended [K81]") {
     CHECK(failure_text(exit_status::from_code(2)) ==
           "Command 'cmd 'a b'' returned non-zero exit status 2.");
-    CHECK(failure_text(exit_status::from_signal(SIGKILL)) ==
+    CHECK(failure_text(exit_status::from_signal(9)) ==
           "Command 'cmd 'a b'' died with SIGKILL (9).");
-    CHECK(failure_text(exit_status::from_signal(SIGABRT, true)) ==
-          "Command 'cmd 'a b'' died with SIGABRT (6), core dumped.");
+    CHECK(failure_text(exit_status::from_signal(11, true)) ==
+          "Command 'cmd 'a b'' died with SIGSEGV (11), core dumped.");
     CHECK(failure_text(exit_status::from_signal(9876543)) ==
           "Command 'cmd 'a b'' died with unknown signal 9876543.");
     CHECK(failure_text(exit_status::from_code(0)) ==
@@ -205,7 +213,7 @@ TEST_SUITE("error") {
     // Asio's words end with a full stop of their own.
     const operation_error cancelled(asio::error::operation_aborted, finished("yes", {}));
     const std::string words = cancelled.what();
-    CHECK(words.starts_with("Command 'yes' failed: Operation "));
+    CHECK(words.starts_with("Command 'yes' failed: "));
     CHECK(words.ends_with("ed."));
   }
 

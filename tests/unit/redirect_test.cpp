@@ -1,5 +1,7 @@
 #include <subproc/redirect.hpp>
 
+#include "../printing.hpp"
+
 #include <doctest/doctest.h>
 
 #include <type_traits>
@@ -7,6 +9,7 @@
 namespace {
 
 using namespace subproc;
+using test::numbered_fd;
 
 // merge is for stderr alone.
 static_assert(std::is_convertible_v<merge_t, error_redirect>);
@@ -47,15 +50,15 @@ TEST_SUITE("redirect") {
     CHECK(std::holds_alternative<piped_t>(output_redirect(piped)));
     CHECK(std::holds_alternative<inherit_t>(output_redirect(inherit)));
     CHECK(std::holds_alternative<merge_t>(error_redirect(merge)));
-    CHECK(std::holds_alternative<fd>(output_redirect(fd(2))));
+    CHECK(std::holds_alternative<fd>(output_redirect(numbered_fd(2))));
     CHECK(std::holds_alternative<file>(output_redirect(file("log"))));
     CHECK(std::holds_alternative<memory>(input_redirect(memory("bytes"))));
   }
 
   TEST_CASE("redirect: a descriptor comes from a number or an object that has one") {
     socket_like socket;
-    CHECK(fd(socket).value == 7);
-    CHECK(fd(3).value == 3);
+    CHECK(fd(socket) == numbered_fd(7));
+    CHECK(fd(numbered_fd(3).value) == numbered_fd(3));
   }
 
   TEST_CASE("redirect: a file is opened as its stream needs unless told") {
@@ -65,14 +68,14 @@ TEST_SUITE("redirect") {
 
   TEST_CASE("redirect: a tee passes on to the caller's own stream unless told") {
     CHECK(std::holds_alternative<inherit_t>(subproc::tee().sink));
-    CHECK((subproc::tee(fd(3)).sink == subproc::tee(fd(3)).sink));
+    CHECK((subproc::tee(numbered_fd(3)).sink == subproc::tee(numbered_fd(3)).sink));
     CHECK((subproc::tee(file("log", open_mode::append)) != subproc::tee(file("log"))));
     CHECK((output_redirect(subproc::tee()) != output_redirect(piped)));
   }
 
   TEST_CASE("redirect: equal means the same kind with the same contents") {
-    CHECK((output_redirect(fd(2)) == output_redirect(fd(2))));
-    CHECK((output_redirect(fd(2)) != output_redirect(fd(1))));
+    CHECK((output_redirect(numbered_fd(2)) == output_redirect(numbered_fd(2))));
+    CHECK((output_redirect(numbered_fd(2)) != output_redirect(numbered_fd(1))));
     CHECK((output_redirect(null) != output_redirect(inherit)));
     CHECK((input_redirect(memory("a")) == input_redirect(memory("a"))));
     CHECK((input_redirect(memory("a")) != input_redirect(memory("b"))));
