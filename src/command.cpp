@@ -5,9 +5,52 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <ostream>
 
 namespace SUBPROC_NAMESPACE {
+namespace detail {
+namespace {
+
+void append_utf8(std::string& text, std::uint32_t point) {
+  const auto append = [&](std::uint32_t mark, unsigned shift, std::uint32_t bits) {
+    text += static_cast<char>(mark | (point >> shift & bits));
+  };
+  if (point < 0x80) {
+    append(0, 0, 0x7F);
+    return;
+  }
+  if (point < 0x800) {
+    append(0xC0, 6, 0x1F);
+  } else {
+    if (point < 0x10000) {
+      append(0xE0, 12, 0x0F);
+    } else {
+      append(0xF0, 18, 0x07);
+      append(0x80, 12, 0x3F);
+    }
+    append(0x80, 6, 0x3F);
+  }
+  append(0x80, 0, 0x3F);
+}
+
+} // namespace
+
+std::string utf8_of(std::wstring_view text) {
+  std::string utf8;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    auto point = static_cast<std::uint32_t>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<std::uint32_t>(text[i + 1]) : 0U;
+    if (point >> 10U == 0xD800U >> 10U && next >> 10U == 0xDC00U >> 10U) {
+      point = 0x10000U + ((point & 0x3FFU) << 10U) + (next & 0x3FFU);
+      ++i;
+    }
+    append_utf8(utf8, point);
+  }
+  return utf8;
+}
+
+} // namespace detail
 
 // Repeated numbers are harmless, as in Python. 0, 1 and 2 are left out: in(), out() and err() say
 // what they are, and the child has them anyway.

@@ -103,10 +103,12 @@ concept path_of_bytes = requires(const T& path) {
 };
 
 template <class T>
-concept path_like = path_of_bytes<T> || requires(const T& path) {
-  path.native();
-  { path.u8string() } -> std::convertible_to<std::u8string_view>;
+concept path_of_wide_text = requires(const T& path) { // Windows: UTF-16
+  { path.native() } -> std::convertible_to<std::wstring_view>;
 };
+
+template <class T>
+concept path_like = path_of_bytes<T> || path_of_wide_text<T>;
 
 template <class T>
 concept argument = std::convertible_to<const T&, std::string_view> || path_like<T>;
@@ -115,13 +117,15 @@ template <class T>
 concept argument_range = !argument<T> && std::ranges::input_range<const T> &&
                          argument<std::remove_cvref_t<std::ranges::range_reference_t<const T>>>;
 
+/// UTF-8; half a character becomes bytes that are none, which the start refuses by name.
+SUBPROC_API std::string utf8_of(std::wstring_view text);
+
 template <argument T>
 std::string to_argument(const T& value) {
   if constexpr (path_of_bytes<T>) {
     return std::string(std::string_view(value.native()));
-  } else if constexpr (path_like<T>) { // Windows: its native form is UTF-16
-    const std::u8string text = value.u8string();
-    return std::string(text.begin(), text.end());
+  } else if constexpr (path_of_wide_text<T>) {
+    return utf8_of(value.native());
   } else {
     return std::string(std::string_view(value));
   }

@@ -13,6 +13,8 @@
 #include <span>
 #include <string_view>
 
+#include <windows.h>
+
 namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
@@ -63,7 +65,9 @@ std::wstring arguments_text(const command& cmd) {
   return text;
 }
 
-// Between quotes the arguments' separators of cmd.exe (`,` `;` `=`, blanks) mean themselves.
+// Between quotes the arguments' separators of cmd.exe mean themselves.
+constexpr const char* batch_separators = " \t\v\f,;=";
+
 std::wstring safe_arguments_text(const command& cmd) {
   std::wstring text;
   std::size_t number = 1;
@@ -75,7 +79,7 @@ std::wstring safe_arguments_text(const command& cmd) {
                          "for a command; see windows::trust_batch_arguments");
     }
     const std::wstring wide = wide_option("args", what, arg);
-    const bool plain = !arg.empty() && arg.find_first_of(" \t,;=") == std::string::npos;
+    const bool plain = !arg.empty() && arg.find_first_of(batch_separators) == std::string::npos;
     text += plain ? L' ' + wide : L" \"" + wide + L'"';
   }
   return text;
@@ -107,6 +111,11 @@ std::wstring program_line(const command& cmd) {
 std::wstring batch_line(const command& cmd, const std::wstring& interpreter,
                         const std::wstring& path) {
   const bool trusted = options(cmd).trust_batch_arguments;
+  if (path.size() >= MAX_PATH || path.starts_with(L"\\\\?\\") || path.starts_with(L"\\\\.\\")) {
+    refuse("args", "the path of the batch file " + shown(utf8_of(path)) +
+                       " is one that cmd.exe does not take: it has 260 characters or more, or "
+                       "begins with '\\\\?\\' or '\\\\.\\'");
+  }
   std::wstring line;
   if (options(cmd).raw_command_line) {
     if (!trusted) {
@@ -116,7 +125,7 @@ std::wstring batch_line(const command& cmd, const std::wstring& interpreter,
     line = raw_line(cmd);
   } else {
     if (!trusted && path.find_first_of(L"%!^&") != std::wstring::npos) {
-      refuse("args", "the path of the batch file " + shown(to_utf8(path)) +
+      refuse("args", "the path of the batch file " + shown(utf8_of(path)) +
                          " is not safe: cmd.exe may take a part of it for a command; see "
                          "windows::trust_batch_arguments");
     }

@@ -6,7 +6,6 @@
 #include "environment_block.hpp"
 #include "program_lookup.hpp"
 #include "shell.hpp"
-#include "text.hpp"
 
 #include <subproc/error.hpp>
 
@@ -36,7 +35,7 @@ void plan_program(start_plan& plan, const command& cmd) {
     return;
   }
   plan.application = find_program(cmd);
-  if (is_batch_file(to_utf8(plan.application))) {
+  if (is_batch_file(utf8_of(plan.application))) {
     const std::wstring file = std::move(plan.application);
     plan.application = command_interpreter();
     plan.command_line = batch_line(cmd, plan.application, file);

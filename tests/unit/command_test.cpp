@@ -90,6 +90,15 @@ TEST_SUITE("command") {
     CHECK(command("x", odd).args().back() == odd);
   }
 
+  TEST_CASE("command: a path in UTF-16 is told in UTF-8, half a character in bytes that are none") {
+    CHECK(detail::utf8_of(L"").empty());
+    CHECK(detail::utf8_of(L"x\x7f\x80\x7ff\x800\xffff") ==
+          "x\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf");
+    CHECK(detail::utf8_of(L"\xd83d\xde00!") == "\xf0\x9f\x98\x80!");
+    CHECK(detail::utf8_of(L"\xd83d") == "\xed\xa0\xbd");
+    CHECK(detail::utf8_of(L"\xde00\xd83d") == "\xed\xb8\x80\xed\xa0\xbd");
+  }
+
   TEST_CASE("command: arg appends") {
     command cmd("a");
     cmd.arg("b").arg("c");

@@ -1,6 +1,9 @@
 #include "start_support.hpp"
 
+#include <filesystem>
 #include <fstream>
+
+#include <windows.h>
 
 namespace {
 
@@ -61,6 +64,41 @@ TEST_SUITE("windows batch") {
       const command cmd(folder.file(name));
       refuses(cmd, "args", "the path of the batch file");
       CHECK_FALSE(plan_of(command(cmd).with(trusting)).command_line.empty());
+    }
+  }
+
+  TEST_CASE("windows batch: a path that cmd.exe does not take is refused, trusted or not") {
+    const scratch_folder folder;
+    const std::string file = folder.file("tool.bat");
+    std::wstring long_folder = L"\\\\?\\" + detail::to_wide(folder.path());
+    for (int i = 0; i < 2; ++i) {
+      long_folder += L'\\' + std::wstring(120, L'x');
+      REQUIRE(::CreateDirectoryW(long_folder.c_str(), nullptr));
+    }
+    const std::wstring long_file = long_folder + L"\\tool.bat";
+    REQUIRE(::CopyFileW(detail::to_wide(file).c_str(), long_file.c_str(), FALSE));
+    for (const std::string& path :
+         {detail::to_utf8(long_file.substr(4)), "\\\\?\\" + file, "\\\\.\\" + file}) {
+      refuses(command(path), "args", "cmd.exe does not take");
+      refuses(command(path).with(trusting), "args", "cmd.exe does not take");
+    }
+    ::DeleteFileW(long_file.c_str());
+    for (int i = 0; i < 2; ++i) { // remove_all takes no long path
+      ::RemoveDirectoryW(long_folder.c_str());
+      long_folder.resize(long_folder.find_last_of(L'\\'));
+    }
+  }
+
+  TEST_CASE("windows batch: whatever parts arguments for cmd.exe is put between quotes") {
+    const scratch_folder folder;
+    const std::string file = folder.path("tool.bat");
+    std::ofstream(std::filesystem::path(detail::to_wide(file))) << "@echo [%~1] [%~2]\r\n";
+    for (const char separator : std::string(" \t\v\f,;=")) {
+      const std::string argument = std::string("a") + separator + 'b';
+      CAPTURE(argument);
+      CHECK(plan_of(command(file, argument))
+                .command_line.ends_with(L" \"" + detail::to_wide(argument) + L"\"\""));
+      CHECK(test::output_of(plan_of(command(file, argument))) == '[' + argument + "] []\r\n");
     }
   }
 

@@ -7,6 +7,9 @@
 
 #include <asio/io_context.hpp>
 
+#include <cstddef>
+#include <vector>
+
 using namespace subproc;
 using namespace subproc::test;
 
@@ -124,5 +127,29 @@ TEST_SUITE("windows: exit") {
       CHECK(is_running(pid));
     }
     CHECK(eventually([&] { return !is_running(pid); }));
+  }
+
+  TEST_CASE("windows: any of more children than one call of the system can wait for") {
+    asio::io_context context;
+    std::vector<process> children;
+    for (int i = 0; i < 70; ++i) {
+      children.emplace_back(context, waiting());
+    }
+    const auto end = [&](std::size_t which) { children[which].in().close(); };
+    end(69);
+    CHECK(wait_any(children).index == 69);
+    children.pop_back();
+    std::size_t ended = 0;
+    async_wait_any(children, [&](error_code ec, std::size_t which, exit_status) {
+      CHECK_FALSE(ec);
+      ended = which;
+    });
+    end(67);
+    context.run();
+    CHECK(ended == 67);
+    for (std::size_t i = 0; i < children.size(); ++i) {
+      end(i);
+    }
+    CHECK(wait_all(children) == std::vector<exit_status>(69, exit_status::from_code(0)));
   }
 }

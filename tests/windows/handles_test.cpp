@@ -81,4 +81,16 @@ TEST_SUITE("windows: handles") {
     // The reaper closes the last handles of what was dropped a moment later.
     CHECK(eventually([&] { return handle_count() <= before; }));
   }
+
+  TEST_CASE("windows: after a thousand children there is no handle more") {
+    const auto start = [](int count) {
+      for (int i = 0; i < count; ++i) {
+        REQUIRE(run(command(helper("leaves"), "0").in(piped).capture_output()).status.success());
+      }
+    };
+    start(8);
+    const unsigned long before = handle_count();
+    start(1000);
+    CHECK(handle_count() <= before);
+  }
 }

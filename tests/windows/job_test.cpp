@@ -124,10 +124,32 @@ TEST_SUITE("windows: job") {
     CHECK(eventually([&] { return leader.scope_empty(scope::group); }));
   }
 
+  TEST_CASE("windows: a group that is given away lives on") {
+    asio::io_context context;
+    process top(context, command(helper("tree"), "1").process_group(0).out(piped));
+    const int leader = top.pid();
+    const int below = std::stoi(top.out().read_line().substr(6));
+    SUBCASE("detached") { top.detach(); }
+    SUBCASE("released") {
+      const released_child mine = top.release();
+      CHECK(mine.pid == leader);
+      CHECK(mine.handle);
+    }
+    CHECK(is_running(leader));
+    CHECK(is_running(below));
+    end_process(leader);
+    end_process(below);
+    CHECK(eventually([&] { return !is_running(leader) && !is_running(below); }));
+  }
+
   TEST_CASE("windows: die_with_parent ends the child and all below it with the parent [T53]") {
+    const char* what = "";
+    SUBCASE("kept") { what = "keep"; }
+    SUBCASE("released") { what = "release"; }
+    SUBCASE("detached") { what = "detach"; }
     asio::io_context context;
     // A job in a job: the parent is in one of ours.
-    process parent(context, command(helper("parent"), helper("steps"), "say:up", "echo")
+    process parent(context, command(helper("parent"), what, helper("steps"), "say:up", "echo")
                                 .in(piped)
                                 .out(piped)
                                 .process_group(0));

@@ -1,5 +1,7 @@
 #include "platform_support.hpp"
 
+#include <subproc/launcher.hpp>
+
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -36,6 +38,32 @@ std::string read_all(native_handle_type handle) {
   return all;
 }
 
+std::string read_once(native_handle_type handle) {
+  const unique_handle event(::CreateEventW(nullptr, TRUE, FALSE, nullptr));
+  OVERLAPPED operation{};
+  operation.hEvent = event.get();
+  char buffer[4096];
+  DWORD n = 0;
+  if (::ReadFile(handle, buffer, sizeof buffer, nullptr, &operation) ||
+      ::GetLastError() == ERROR_IO_PENDING) {
+    ::GetOverlappedResult(handle, &operation, &n, TRUE);
+  }
+  return std::string(buffer, n);
+}
+
+bool write_all(native_handle_type handle, const std::string& text) {
+  DWORD n = 0;
+  return ::WriteFile(handle, text.data(), static_cast<DWORD>(text.size()), &n, nullptr) &&
+         n == text.size();
+}
+
+bool has_bytes_or_ended(native_handle_type pipe) {
+  DWORD there = 0;
+  return !::PeekNamedPipe(pipe, nullptr, 0, nullptr, &there, nullptr) || there > 0;
+}
+
+long long number_of(native_handle_type handle) { return reinterpret_cast<long long>(handle); }
+
 void make_inheritable(native_handle_type handle) {
   ::SetHandleInformation(handle, HANDLE_FLAG_INHERIT, HANDLE_FLAG_INHERIT);
 }
@@ -53,6 +81,14 @@ bool is_running(int id) {
   const bool running = ::WaitForSingleObject(process, 0) == WAIT_TIMEOUT;
   ::CloseHandle(process);
   return running;
+}
+
+void end_process(int id) {
+  HANDLE const process = ::OpenProcess(PROCESS_TERMINATE, FALSE, static_cast<DWORD>(id));
+  if (process != nullptr) {
+    ::TerminateProcess(process, 1);
+    ::CloseHandle(process);
+  }
 }
 
 std::string fresh_path() {

@@ -21,11 +21,23 @@ plain_pipe make_plain_pipe();
 /// Reads a handle that blocks, to its end.
 std::string read_all(native_handle_type handle);
 
+/// What one read gives, of a handle of any kind.
+std::string read_once(native_handle_type handle);
+bool write_all(native_handle_type handle, const std::string& text);
+
+/// Whether a read of a pipe would have something to tell.
+bool has_bytes_or_ended(native_handle_type pipe);
+
+/// As a program can be told of it.
+long long number_of(native_handle_type handle);
+
 void make_inheritable(native_handle_type handle);
 bool is_inheritable(native_handle_type handle);
 
 /// Whether a process of that id runs.
 bool is_running(int id);
+/// Ends it, whosoever child it is.
+void end_process(int id);
 
 /// A path in the folder for temporary files that nothing has.
 std::string fresh_path();

@@ -1,3 +1,4 @@
+#include <windows/start_plan.hpp>
 #include <windows/text.hpp>
 
 #include "../printing.hpp"
@@ -5,6 +6,7 @@
 #include <subproc/command.hpp>
 
 #include <filesystem>
+#include <string>
 #include <system_error>
 
 namespace {
@@ -81,6 +83,18 @@ TEST_SUITE("windows text") {
     const subproc::command cmd = subproc::command(path, path).cwd(path);
     CHECK(cmd.args() == std::vector<std::string>(2, "C:\\x\xc3\xa4"));
     CHECK(cmd.cwd() == "C:\\x\xc3\xa4");
+  }
+
+  TEST_CASE("windows text: a path that holds half a character is refused by the start") {
+    const std::filesystem::path half(L"C:\\x\xd83d");
+    for (const subproc::command& cmd : {subproc::command("cmd.exe", half), subproc::command(half),
+                                        subproc::command("cmd.exe").cwd(half)}) {
+      const subproc::spawn_error error =
+          subproc::test::spawn_error_of([&] { subproc::detail::make_start_plan(cmd); });
+      CHECK(error.code() == std::errc::invalid_argument);
+      CHECK(std::string(error.what()).find("is no valid UTF-8") != std::string::npos);
+    }
+    CHECK(subproc::command(half) != subproc::command(std::filesystem::path(L"C:\\x\xd83e")));
   }
 }
 
