@@ -43,11 +43,11 @@ inline void poll(asio::io_context& context) {
   context.poll();
 }
 
-inline command prints(const char* format) { return command("printf", format).out(piped); }
+inline command prints(const std::string& text) { return steps({"print:" + text}).out(piped); }
 
 /// A child that writes what it is told to: a test decides which bytes arrive together.
 struct echo {
-  explicit echo(asio::io_context& context) : child(context, command("cat").in(piped).out(piped)) {}
+  explicit echo(asio::io_context& context) : child(context, steps({"echo"}).in(piped).out(piped)) {}
 
   void say(std::string_view bytes) {
     asio::write(child.in(), asio::buffer(bytes));

@@ -2,6 +2,8 @@
 //
 //   out:N err:N   write N bytes whose values tell their place (pattern() of the tests)
 //   say:T warn:T  write T and a newline to stdout, to stderr
+//   print:T eprint:T  the same without a newline
+//   zeros:N       write N zero bytes to stdout
 //   read:N        read N bytes of stdin, or to its end
 //   echo echo:N   copy stdin to stdout, to its end, or N bytes of it
 //   count         read stdin to its end, write how many bytes it had to stdout
@@ -79,6 +81,13 @@ bool step(const std::string& verb, const std::string& value) {
   if (verb == "say" || verb == "warn") {
     const std::string line = value + '\n';
     return write_all(verb == "say" ? 1 : 2, line.data(), line.size());
+  }
+  if (verb == "print" || verb == "eprint") {
+    return write_all(verb == "print" ? 1 : 2, value.data(), value.size());
+  }
+  if (verb == "zeros") {
+    const std::string zeros(static_cast<std::size_t>(number), '\0');
+    return write_all(1, zeros.data(), zeros.size());
   }
   if (verb == "read") {
     read_up_to(static_cast<std::size_t>(number), false);

@@ -16,10 +16,6 @@
 #include <string>
 #include <thread>
 
-#include <fcntl.h>
-#include <signal.h>
-#include <unistd.h>
-
 using namespace std::chrono_literals;
 using namespace subproc;
 using namespace subproc::test;
@@ -31,12 +27,13 @@ TEST_SUITE("inactivity") {
     const watchdog guard;
     in_both_ways([](asio::io_context& context, way how) {
       test_pipe gate;
-      process child(context, steps({"say:first", "byte:9", "echo", "warn:last", "exit:3"})
-                                 .map_fds({{9, gate.read_end.get()}})
-                                 .in(piped)
-                                 .out(piped)
-                                 .err(piped)
-                                 .inactivity_timeout(5ms));
+      process child(context,
+                    with_descriptors(steps({"say:first", "byte:9", "echo", "warn:last", "exit:3"}),
+                                     {{9, gate.read_end.get()}})
+                        .in(piped)
+                        .out(piped)
+                        .err(piped)
+                        .inactivity_timeout(5ms));
       std::string input = "input";
       do {
         const outcome silent = communicate(context, child, how, std::exchange(input, {}));
@@ -72,7 +69,7 @@ TEST_SUITE("inactivity") {
       CHECK(error.timeout() == 0.05);
       CHECK(error.result().inactive);
       CHECK(error.result().timed_out);
-      CHECK(error.result().status == exit_status::from_signal(SIGKILL));
+      CHECK(error.result().status == killed());
       return error.result().out;
     };
     const auto async = [&] {
@@ -114,8 +111,8 @@ TEST_SUITE("inactivity") {
     // The loop does other things while the child writes, and for longer than the limit.
     asio::io_context context;
     test_pipe gate;
-    process child(context, steps({"say:here", "byte:9", "exit:7"})
-                               .map_fds({{9, gate.read_end.get()}})
+    process child(context, with_descriptors(steps({"say:here", "byte:9", "exit:7"}),
+                                            {{9, gate.read_end.get()}})
                                .out(piped)
                                .inactivity_timeout(100ms));
     outcome got;
@@ -159,9 +156,8 @@ TEST_SUITE("inactivity") {
     const leak_check leaks;
     const watchdog guard;
     in_both_ways([](asio::io_context& context, way how) {
-      const test_pipe sink;
-      REQUIRE(::fcntl(sink.write_end.get(), F_SETPIPE_SZ, 4096) == 4096);
-      REQUIRE(::write(sink.write_end.get(), pattern(4096).data(), 4096) == 4096);
+      test_pipe sink;
+      fill(sink);
       process child(context, steps({"out:1000000"})
                                  .out(subproc::tee(fd(sink.write_end.get())))
                                  .inactivity_timeout(5ms));
@@ -172,15 +168,14 @@ TEST_SUITE("inactivity") {
 
   TEST_CASE("inactivity: it is refused by name where nothing is captured") {
     const leak_check leaks;
-    for (const command& cmd :
-         {command("true"), command("true").out(null).err(merge), command("true").in(piped)}) {
+    for (const command& cmd : {steps({}), steps({}).out(null).err(merge), steps({}).in(piped)}) {
       const spawn_error error = spawn_error_of([&] { run(command(cmd).inactivity_timeout(1h)); });
       CHECK(error.code() == std::errc::invalid_argument);
       CHECK(error.path() == "inactivity_timeout");
     }
-    CHECK(check_output(command("echo", "x").inactivity_timeout(1h)) == "x\n");
-    CHECK(run(command("true").err(piped).inactivity_timeout(1h)).status.success());
-    CHECK(run(command("true").capture_output().inactivity_timeout(1h)).status.success());
+    CHECK(check_output(steps({"say:x"}).inactivity_timeout(1h)) == "x\n");
+    CHECK(run(steps({}).err(piped).inactivity_timeout(1h)).status.success());
+    CHECK(run(steps({}).capture_output().inactivity_timeout(1h)).status.success());
   }
 
 } // TEST_SUITE

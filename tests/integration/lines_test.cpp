@@ -389,7 +389,7 @@ TEST_SUITE("lines") {
   TEST_CASE("lines: what the function throws ends it, and the next line is read next") {
     const leak_check leaks;
     asio::io_context context;
-    process child(context, prints("a\\nb\\nc"));
+    process child(context, prints("a\nb\nc"));
     std::string seen;
     lines_result each;
     lines_result rest;
@@ -418,7 +418,7 @@ TEST_SUITE("lines") {
   TEST_CASE("lines: a whole stream with long lines, refused or in pieces") {
     const leak_check leaks;
     asio::io_context context;
-    process child(context, prints("abc\\n12345678\\nd\\n"));
+    process child(context, prints("abc\n12345678\nd\n"));
     std::string seen;
     lines_result refused;
     async_for_each_line(
@@ -450,7 +450,7 @@ TEST_SUITE("lines") {
   TEST_CASE("lines: the function may close the pipe, cancel it or destroy the process") {
     const leak_check leaks;
     asio::io_context context;
-    auto child = std::make_unique<process>(context, prints("a\\nb\\n").err(piped));
+    auto child = std::make_unique<process>(context, prints("a\nb\n").err(piped));
     int calls = 0;
     lines_result each;
     int what = 0;
@@ -483,7 +483,7 @@ TEST_SUITE("lines") {
   TEST_CASE("lines: every kind of token, and the function is called where the handler is") {
     const leak_check leaks;
     asio::io_context context;
-    process child(context, prints("a\\nb\\nc--d\\ne").err(piped));
+    process child(context, prints("a\nb\nc--d\ne").err(piped));
     std::future<std::string> future = child.out().async_read_line(asio::use_future);
     run(context);
     CHECK(future.get() == "a");
@@ -511,7 +511,7 @@ TEST_SUITE("lines") {
     run(context);
     CHECK(got == "bc--de");
 
-    process other(context, prints("1\\n2\\n3\\n").err(piped));
+    process other(context, prints("1\n2\n3\n").err(piped));
     std::size_t lines = 0;
     async_for_each_line(
         other,
@@ -526,7 +526,7 @@ TEST_SUITE("lines") {
     CHECK(inside);
     CHECK(lines == 3);
 
-    process third(context, prints("1\\n2\\n"));
+    process third(context, prints("1\n2\n"));
     asio::co_spawn(
         context,
         [&]() -> asio::awaitable<void> {

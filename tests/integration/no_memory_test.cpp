@@ -4,6 +4,7 @@
 #include <subproc/process.hpp>
 #include <subproc/run.hpp>
 
+#include "both_ways.hpp"
 #include "children.hpp"
 #include "own_process.hpp"
 
@@ -11,9 +12,14 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdlib>
+#include <fstream>
 #include <new>
 #include <optional>
+#include <string>
+
+#include <sys/resource.h>
 
 using namespace subproc;
 using namespace subproc::test;
@@ -21,6 +27,13 @@ using namespace subproc::test;
 namespace {
 
 thread_local long left_to_allocate = -1; // below 0: without end
+
+// The size of this program's address space.
+std::size_t pages_in_use() {
+  std::size_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages;
+}
 
 } // namespace
 
@@ -84,6 +97,29 @@ TEST_SUITE("no_memory") {
       }
       CHECK(enough > 5);
       CHECK(enough < 500);
+    }
+  }
+
+  TEST_CASE("communicate: want of memory is an error that loses no byte") {
+    if (sanitized || !in_own_process()) { // sanitizers need room of their own
+      return;
+    }
+    const leak_check leaks;
+    constexpr std::size_t size = 256U << 20U;
+    for (const way how : {way::loop, way::blocking}) {
+      asio::io_context context;
+      process child(context, steps({"out:" + std::to_string(size)}).out(piped));
+      rlimit before{};
+      ::getrlimit(RLIMIT_AS, &before);
+      const rlimit little{(128U << 20U) + 4096 * pages_in_use(), before.rlim_max};
+      REQUIRE(::setrlimit(RLIMIT_AS, &little) == 0);
+      const outcome first = communicate(context, child, how);
+      REQUIRE(::setrlimit(RLIMIT_AS, &before) == 0);
+      CHECK(first.ec == std::errc::not_enough_memory);
+      const outcome second = communicate(context, child, how);
+      CHECK_FALSE(second.ec);
+      CHECK(second.result.status.success());
+      CHECK(second.result.out == pattern(size));
     }
   }
 

@@ -16,8 +16,6 @@
 #include <thread>
 #include <vector>
 
-#include <unistd.h>
-
 using namespace std::chrono_literals;
 using namespace subproc;
 using namespace subproc::test;
@@ -60,9 +58,10 @@ TEST_SUITE("ordered_output") {
     }
     in_both_ways([&](asio::io_context& context, way how) {
       test_pipe gate;
-      process child(
-          context,
-          steps(what).map_fds({{9, gate.read_end.get()}}).out(piped).err(piped).ordered_output());
+      process child(context, with_descriptors(steps(what), {{9, gate.read_end.get()}})
+                                 .out(piped)
+                                 .err(piped)
+                                 .ordered_output());
       // It goes on when what it wrote last was seen.
       std::thread acknowledge([&] {
         std::size_t seen = 0;
@@ -72,7 +71,7 @@ TEST_SUITE("ordered_output") {
             const captured_view held = child.captured();
             return held.out.size() + held.err.size() == seen;
           });
-          if (!came || ::write(gate.write_end.get(), "x", 1) != 1) {
+          if (!came || !write_byte(gate)) {
             break;
           }
         }
@@ -141,8 +140,9 @@ TEST_SUITE("ordered_output") {
     for (const way how : {way::loop, way::blocking}) {
       asio::io_context context;
       test_pipe gate;
-      process child(context, steps({"say:1", "warn:2", "byte:9", "say:3", "byte:9", "warn:4"})
-                                 .map_fds({{9, gate.read_end.get()}})
+      process child(context, with_descriptors(
+                                 steps({"say:1", "warn:2", "byte:9", "say:3", "byte:9", "warn:4"}),
+                                 {{9, gate.read_end.get()}})
                                  .out(piped)
                                  .err(piped)
                                  .ordered_output());

@@ -9,9 +9,6 @@
 #include <algorithm>
 #include <array>
 
-#include <poll.h>
-#include <unistd.h>
-
 using namespace subproc;
 using namespace subproc::test;
 using namespace std::chrono_literals;
@@ -62,11 +59,6 @@ struct reader {
   }
 };
 
-bool has_bytes(int descriptor) {
-  pollfd entry{descriptor, POLLIN, 0};
-  return ::poll(&entry, 1, 0) == 1;
-}
-
 } // namespace
 
 TEST_SUITE("read_line") {
@@ -76,7 +68,7 @@ TEST_SUITE("read_line") {
     asio::io_context context;
     for (const bool blocking : {false, true}) {
       const reader read{context, blocking};
-      process child(context, prints("1\\r\\n2\\r3\\n\\n\\r\\n4"));
+      process child(context, prints("1\r\n2\r3\n\n\r\n4"));
       for (const char* expected : {"1", "2\r3", "", "", "4"}) {
         const text_result got = read.line(child.out());
         CHECK(got.ec == error_code());
@@ -94,7 +86,7 @@ TEST_SUITE("read_line") {
   TEST_CASE("read_line: the blocking form throws, at the end of the file too") {
     const leak_check leaks;
     asio::io_context context;
-    process child(context, prints("a\\nlonger\\nb;rest"));
+    process child(context, prints("a\nlonger\nb;rest"));
     CHECK(child.out().read_line() == "a");
     CHECK_THROWS_AS(child.out().read_line(3), system_error);
     CHECK(child.out().read_line_piece(4).goes_on);
@@ -155,7 +147,7 @@ TEST_SUITE("read_line") {
     asio::io_context context;
     for (const bool blocking : {false, true}) {
       const reader read{context, blocking};
-      process child(context, prints("12345\\n123456\\r\\nlast."));
+      process child(context, prints("12345\n123456\r\nlast."));
       readable_pipe& out = child.out();
       CHECK(read.line(out, 5).text == "12345");
       for (int again = 0; again < 2; ++again) {
@@ -180,7 +172,7 @@ TEST_SUITE("read_line") {
     asio::io_context context;
     for (const bool blocking : {false, true}) {
       const reader read{context, blocking};
-      process child(context, prints("12345\\r\\n123456\\n\\n1234567"));
+      process child(context, prints("12345\r\n123456\n\n1234567"));
       std::string got;
       error_code ec;
       for (;;) {
@@ -202,7 +194,7 @@ TEST_SUITE("read_line") {
     const watchdog limit; // searched anew with each part it would take far longer
     asio::io_context context;
     constexpr std::size_t size = 64 << 20;
-    process child(context, command("head", "-c", std::to_string(size), "/dev/zero").out(piped));
+    process child(context, steps({"zeros:" + std::to_string(size)}).out(piped));
     readable_pipe& out = child.out();
     std::size_t most = 0;
     std::size_t total = 0;
@@ -274,7 +266,7 @@ TEST_SUITE("read_line") {
   TEST_CASE("read_line: what was read ahead comes first, whoever reads next [C54]") {
     const leak_check leaks;
     asio::io_context context;
-    process child(context, prints("line\\nrest of it"));
+    process child(context, prints("line\nrest of it"));
     readable_pipe& out = child.out();
     CHECK(reader{context, false}.line(out).text == "line");
     CHECK(out.buffered() == "rest of it");
@@ -296,7 +288,7 @@ TEST_SUITE("read_line") {
   TEST_CASE("read_line: a read of bytes hides nothing from poll, one of lines tells it [K103]") {
     const leak_check leaks;
     asio::io_context context;
-    process child(context, prints("abcdef\\nrest"));
+    process child(context, prints("abcdef\nrest"));
     REQUIRE(child.wait().success());
     std::array<char, 2> two;
     CHECK(child.out().read_some(asio::buffer(two)) == 2);
@@ -311,9 +303,9 @@ TEST_SUITE("read_line") {
     asio::io_context context;
     for (const bool blocking : {false, true}) {
       test_pipe gate;
-      process child(context, steps({"say:first", "say:second", "warn:w1", "warn:w2", "byte:9",
-                                    "say:third", "warn:w3"})
-                                 .map_fds({{9, gate.read_end.get()}})
+      process child(context, with_descriptors(steps({"say:first", "say:second", "warn:w1",
+                                                     "warn:w2", "byte:9", "say:third", "warn:w3"}),
+                                              {{9, gate.read_end.get()}})
                                  .out(piped)
                                  .err(piped));
       const reader read{context, blocking};
@@ -350,7 +342,7 @@ TEST_SUITE("read_line") {
   TEST_CASE("read_line: the limit of a capture counts what was read ahead") {
     const leak_check leaks;
     asio::io_context context;
-    process child(context, prints("a\\n12345").limit(4));
+    process child(context, prints("a\n12345").limit(4));
     CHECK(child.out().read_line() == "a");
     CHECK_THROWS_AS(child.communicate(), system_error);
     CHECK(child.captured().out == "12345");
@@ -404,10 +396,9 @@ TEST_SUITE("read_line") {
   TEST_CASE("read_line: closing ends a read and drops, releasing keeps what was read ahead") {
     const leak_check leaks;
     asio::io_context context;
-    process child(context, shell("printf 'a\\nb'; printf 'c\\nd' >&2; read x; echo f >&2")
-                               .in(piped)
-                               .out(piped)
-                               .err(piped));
+    process child(
+        context,
+        steps({"print:a\nb", "eprint:c\nd", "read:1", "warn:f"}).in(piped).out(piped).err(piped));
     CHECK(child.out().read_line() == "a");
     CHECK(child.err().read_line() == "c");
     text_result closed;
@@ -429,9 +420,7 @@ TEST_SUITE("read_line") {
     CHECK(ec == asio::error::bad_descriptor);
     asio::write(child.in(), asio::buffer("\n", 1));
     REQUIRE(readable(mine.get()));
-    std::array<char, 4> buffer;
-    CHECK(::read(mine.get(), buffer.data(), buffer.size()) == 2);
-    CHECK(std::string(buffer.data(), 2) == "f\n");
+    CHECK(read_once(mine.get()) == "f\n");
     child.wait();
   }
 
