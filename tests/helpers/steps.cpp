@@ -4,6 +4,9 @@
 //   say:T warn:T  write T and a newline to stdout, to stderr
 //   print:T eprint:T  the same without a newline
 //   zeros:N       write N zero bytes to stdout
+//   seq:N eseq:N  write the numbers from 1 to N, one a line, to stdout, to stderr
+//   both:N        write them to stdout and stderr by turns
+//   yes           write lines for ever
 //   read:N        read N bytes of stdin, or to its end
 //   echo echo:N   copy stdin to stdout, to its end, or N bytes of it
 //   count         read stdin to its end, write how many bytes it had to stdout
@@ -53,6 +56,23 @@ bool write_pattern(int fd, std::size_t size) {
   return true;
 }
 
+// The numbers from 1 to `last`, in whole pages, which fill a pipe; to both streams: by turns.
+bool write_numbers(long long last, bool to_out, bool to_err) {
+  std::string part;
+  for (long long number = 1; number <= last; ++number) {
+    part += std::to_string(number) + '\n';
+    if (part.size() >= 4096 || number == last) {
+      const std::size_t size = number == last ? part.size() : 4096;
+      if ((to_out && !write_all(1, part.data(), size)) ||
+          (to_err && !write_all(2, part.data(), size))) {
+        return false;
+      }
+      part.erase(0, size);
+    }
+  }
+  return true;
+}
+
 // The number of bytes that were there.
 std::size_t read_up_to(std::size_t most, bool copy) {
   static char buffer[65536];
@@ -88,6 +108,14 @@ bool step(const std::string& verb, const std::string& value) {
   if (verb == "zeros") {
     const std::string zeros(static_cast<std::size_t>(number), '\0');
     return write_all(1, zeros.data(), zeros.size());
+  }
+  if (verb == "seq" || verb == "eseq" || verb == "both") {
+    return write_numbers(number, verb != "eseq", verb != "seq");
+  }
+  if (verb == "yes") {
+    while (write_all(1, "y\n", 2)) {
+    }
+    return false;
   }
   if (verb == "read") {
     read_up_to(static_cast<std::size_t>(number), false);

@@ -23,9 +23,6 @@
 #include <thread>
 #include <vector>
 
-#include <fcntl.h>
-#include <sys/ioctl.h>
-
 using namespace subproc;
 using namespace subproc::test;
 using namespace std::chrono_literals;
@@ -185,7 +182,7 @@ TEST_SUITE("lines") {
     {
       process child(
           *context,
-          shell("echo a; echo b >&2; read x; echo c; echo d >&2").in(piped).out(piped).err(piped));
+          steps({"say:a", "warn:b", "read:1", "say:c", "warn:d"}).in(piped).out(piped).err(piped));
       std::string seen;
       child.out().async_read_until("no such", line.handler());
       async_for_each_line(
@@ -197,7 +194,6 @@ TEST_SUITE("lines") {
       SUBCASE("while it waits") {}
       SUBCASE("with a turn that is due") {
         asio::write(child.in(), asio::buffer("\n", 1));
-        REQUIRE(eventually([&] { return written_by(child.pid()) == 8; }));
         REQUIRE(readable(child.err().native_handle()));
         context->run_one();
       }
@@ -215,9 +211,8 @@ TEST_SUITE("lines") {
     const leak_check leaks;
     asio::io_context context;
     constexpr std::uint64_t size = 8'888'904; // seq 1 1250001
-    process child(context, command("seq", "1", "1250001").out(piped));
-    const auto capacity =
-        static_cast<std::uint64_t>(::fcntl(child.out().native_handle(), F_GETPIPE_SZ));
+    process child(context, steps({"seq:1250001"}).out(piped));
+    const std::uint64_t capacity = pipe_capacity(child.out().native_handle());
     std::string first;
     lines_result paused;
     async_for_each_line(
@@ -231,11 +226,8 @@ TEST_SUITE("lines") {
     CHECK(first == "1");
     CHECK(paused.thrown == "paused");
     CHECK(paused.lines == 1);
-    REQUIRE(eventually([&] {
-      int held = 0;
-      ::ioctl(child.out().native_handle(), FIONREAD, &held);
-      return static_cast<std::uint64_t>(held) + 4 * 4096 >= capacity;
-    }));
+    REQUIRE(eventually(
+        [&] { return bytes_waiting(child.out().native_handle()) + 4 * 4096 >= capacity; }));
     CHECK(child.out().buffered().size() <= one_read);
     CHECK(written_by(child.pid()) <= capacity + one_read);
 
@@ -264,25 +256,24 @@ TEST_SUITE("lines") {
     }
     const leak_check leaks;
     asio::io_context context;
-    constexpr std::size_t size = 256 * 1024;
-    process child(
-        context,
-        shell("yes 0123456 | head -c " + std::to_string(size)).out(piped).pipe_size(4 * size));
+    constexpr int last = 40'000;
+    process child(context,
+                  steps({"seq:" + std::to_string(last)}).out(piped).pipe_size(1024 * 1024));
     REQUIRE(child.wait().success());
     std::size_t bytes = 0;
     lines_result each;
     async_for_each_line(
         child.out(), [&](std::string_view line) { bytes += line.size() + 1; }, each.handler());
     run(context);
-    CHECK(bytes == size);
-    CHECK(each.lines == size / 8);
+    CHECK(bytes == numbers(last).size());
+    CHECK(each.lines == last);
   }
 
   TEST_CASE("lines: each stream's lines come before its end, the exit at any time [K133] [B13]") {
     const leak_check leaks;
     asio::io_context context;
-    process child(context, shell("echo o1; echo e1 >&2; echo o2; exec >&-; read x; "
-                                 "printf 'e2\\ne3' >&2; exit 3")
+    process child(context, steps({"say:o1", "warn:e1", "say:o2", "close:1", "read:1",
+                                  "eprint:e2\ne3", "exit:3"})
                                .in(piped)
                                .out(piped)
                                .err(piped));
@@ -312,7 +303,7 @@ TEST_SUITE("lines") {
     const leak_check leaks;
     asio::io_context context;
     constexpr int count = 200'000;
-    process child(context, shell("seq 1 200000 & seq 1 200000 >&2 & wait").out(piped).err(piped));
+    process child(context, steps({"both:200000"}).out(piped).err(piped));
     std::array<int, 2> last{};
     bool right = true;
     lines_result each;
@@ -334,7 +325,7 @@ TEST_SUITE("lines") {
   TEST_CASE("lines: a flood lets others on the loop have their turn") {
     const leak_check leaks;
     asio::io_context context;
-    process child(context, command("yes").out(piped));
+    process child(context, steps({"yes"}).out(piped));
     std::uint64_t lines = 0;
     lines_result each;
     asio::cancellation_signal signal;
@@ -361,7 +352,7 @@ TEST_SUITE("lines") {
     const leak_check leaks;
     asio::io_context context;
     for (const int stop_at : {1, 2, 999, 5'000, 19'999, 20'000}) {
-      process child(context, shell("seq 1 20000; seq 1 20000 >&2").out(piped).err(piped));
+      process child(context, steps({"seq:20000", "eseq:20000"}).out(piped).err(piped));
       std::array<std::string, 2> seen;
       int count = 0;
       lines_result each;
@@ -547,8 +538,7 @@ TEST_SUITE("lines") {
       asio::co_spawn(
           context,
           [&context, &right, i]() -> asio::awaitable<void> {
-            process child(context,
-                          shell("seq 1 3000 & seq 1 3000 >&2 & wait").out(piped).err(piped));
+            process child(context, steps({"both:3000"}).out(piped).err(piped));
             std::string seen;
             if (i % 2 == 0) {
               for (int n = 0; n < 100; ++n) {

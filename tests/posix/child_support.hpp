@@ -25,6 +25,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,6 +44,16 @@ inline bool readable(int descriptor, std::chrono::seconds limit = std::chrono::s
 
 /// Whether it can be read now.
 inline bool has_bytes(int descriptor) { return readable(descriptor, std::chrono::seconds(0)); }
+
+/// How many bytes a pipe takes, and has.
+inline std::size_t pipe_capacity(int descriptor) {
+  return static_cast<std::size_t>(::fcntl(descriptor, F_GETPIPE_SZ));
+}
+inline std::size_t bytes_waiting(int descriptor) {
+  int count = 0;
+  ::ioctl(descriptor, FIONREAD, &count);
+  return static_cast<std::size_t>(count);
+}
 
 /// What one read gives.
 inline std::string read_once(int descriptor) {
@@ -71,6 +82,15 @@ inline command with_descriptors(command cmd, std::vector<fd_mapping> descriptors
 
 /// How a child ends that was killed.
 inline exit_status killed() { return exit_status::from_signal(SIGKILL); }
+
+/// The same of one that was asked to end.
+inline exit_status terminated() { return exit_status::from_signal(SIGTERM); }
+
+/// A child that never ends of itself.
+inline command unending_child() { return command(helper("forever")); }
+
+/// How often a test starts a child.
+constexpr int starts(int count) { return times(count); }
 
 /// Writes one byte.
 inline bool write_byte(test_pipe& pipe) { return ::write(pipe.write_end.get(), "x", 1) == 1; }

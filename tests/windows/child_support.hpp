@@ -59,6 +59,14 @@ inline command with_descriptors(command cmd,
 /// How a child ends that was killed.
 inline exit_status killed() { return exit_status::from_code(1); }
 
+inline exit_status terminated() { return killed(); }
+
+/// A child that never ends of itself.
+inline command unending_child() { return command(helper("tree"), "0").out(null); }
+
+/// How often a test starts a child: under Wine a start takes 50 ms.
+constexpr int starts(int count) { return (count + 9) / 10; }
+
 /// Writes one byte.
 inline bool write_byte(test_pipe& pipe) { return write_all(pipe.write_end.get(), "x"); }
 

@@ -57,6 +57,18 @@ bool write_all(native_handle_type handle, const std::string& text) {
          n == text.size();
 }
 
+std::size_t pipe_capacity(native_handle_type pipe) {
+  DWORD size = 0;
+  ::GetNamedPipeInfo(pipe, nullptr, nullptr, &size, nullptr);
+  return size;
+}
+
+std::size_t bytes_waiting(native_handle_type pipe) {
+  DWORD there = 0;
+  ::PeekNamedPipe(pipe, nullptr, 0, nullptr, &there, nullptr);
+  return there;
+}
+
 bool has_bytes_or_ended(native_handle_type pipe) {
   DWORD there = 0;
   return !::PeekNamedPipe(pipe, nullptr, 0, nullptr, &there, nullptr) || there > 0;

@@ -25,6 +25,10 @@ std::string read_all(native_handle_type handle);
 std::string read_once(native_handle_type handle);
 bool write_all(native_handle_type handle, const std::string& text);
 
+/// How many bytes a pipe takes, and has.
+std::size_t pipe_capacity(native_handle_type pipe);
+std::size_t bytes_waiting(native_handle_type pipe);
+
 /// Whether a read of a pipe would have something to tell.
 bool has_bytes_or_ended(native_handle_type pipe);
 
