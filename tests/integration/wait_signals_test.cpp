@@ -1,4 +1,4 @@
-// wait, of children that are stopped or that signals end, and of more than a program may have at first.
+// wait, of children that are stopped or that signals end, and of more than a program has at first.
 
 #include <subproc/process.hpp>
 #include <subproc/wait.hpp>
