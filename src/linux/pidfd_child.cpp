@@ -3,6 +3,7 @@
 #include "../platform.hpp"
 
 #include "../posix/reap.hpp"
+#include "../posix/reaped_child.hpp"
 #include "../posix/scope.hpp"
 #include "../posix/sigchld_watch.hpp"
 #include "../posix/system.hpp"
@@ -193,33 +194,6 @@ private:
   unlisted_group unlisted_;
 };
 
-// Ended and reaped before anything could be known of it: SIGCHLD is ignored, or somebody else waits
-// for all. Its status is unknown, and its number may be another process's by now.
-class gone_child final : public child {
-public:
-  explicit gone_child(pid_t pid) : pid_(pid) {
-    int ends[2];
-    if (sys::open_pipe(ends) < 0) {
-      throw spawn_error(error_code(errno, detail::system_category()), spawn_step::pipe, {});
-    }
-    ended_.reset(ends[0]);
-    ::close(ends[1]); // readable from now on
-  }
-
-  pid_type pid() const noexcept override { return pid_; }
-  native_handle_type exit_handle() const noexcept override { return ended_.get(); }
-  bool exit_handle_is_process() const noexcept override { return false; }
-  std::optional<exit_report> try_wait() noexcept override { return exit_report{}; }
-  error_code signal(int, scope) noexcept override { return {}; }
-  bool scope_empty(scope) noexcept override { return true; }
-  std::vector<int> scope_members(scope) override { return {}; }
-  unique_handle release() noexcept override { return {}; }
-
-private:
-  pid_t pid_;
-  unique_handle ended_;
-};
-
 } // namespace
 
 std::unique_ptr<child> make_pidfd_child(pid_t pid, unique_handle pidfd, scope own) {
@@ -235,7 +209,8 @@ std::unique_ptr<child> adopt_child(pid_t pid, scope own) {
   unique_handle pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   const int error = errno;
   if (!pidfd && error == ESRCH) {
-    return std::make_unique<gone_child>(pid);
+    // SIGCHLD is ignored, or somebody else waits for all: its status is unknown.
+    return make_reaped_child(pid, {});
   }
   if (pidfd && can_wait_by_pidfd(pidfd.get())) {
     return make_pidfd_child(pid, std::move(pidfd), own);

@@ -4,6 +4,10 @@
 #include "../redirects.hpp"
 #include "fork_launcher.hpp"
 #include "plan.hpp"
+#include "reap.hpp"
+#include "reaped_child.hpp"
+#include "scope.hpp"
+#include "system.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -14,7 +18,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,32 +58,6 @@ void go_back(void* argument, int error) {
   std::longjmp(back.place, 1); // passes frames of child.cpp alone, which have no destructors
 }
 
-class reaped_child final : public child {
-public:
-  reaped_child(pid_t pid, exit_status status) : pid_(pid), report_{status, {}} {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) < 0) {
-      throw_errno(spawn_step::pipe);
-    }
-    ended_.reset(ends[0]);
-    ::close(ends[1]); // readable from now on
-  }
-
-  pid_type pid() const noexcept override { return pid_; }
-  native_handle_type exit_handle() const noexcept override { return ended_.get(); }
-  bool exit_handle_is_process() const noexcept override { return false; }
-  std::optional<exit_report> try_wait() noexcept override { return report_; }
-  error_code signal(int, scope) noexcept override { return {}; }
-  bool scope_empty(scope) noexcept override { return true; }
-  std::vector<int> scope_members(scope) override { return {}; }
-  unique_handle release() noexcept override { return {}; }
-
-private:
-  pid_t pid_;
-  exit_report report_;
-  unique_handle ended_;
-};
-
 } // namespace
 
 struct foreign_start::state {
@@ -101,7 +78,7 @@ struct foreign_start::state {
 
   void open_report() {
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) < 0) {
+    if (sys::open_pipe(ends) < 0) {
       throw_errno(spawn_step::pipe);
     }
     report_end.reset(ends[0]);
@@ -205,9 +182,7 @@ void foreign_start::give_up(int error) noexcept {
     while (::write(state_->plan.child().report_fd, &report, sizeof report) < 0 && errno == EINTR) {
     }
   }
-  for (;;) {
-    syscall(SYS_exit_group, 127);
-  }
+  sys::exit(127);
 }
 
 launched_child foreign_start::finish(pid_t pid) {
@@ -242,9 +217,7 @@ void foreign_start::fail(pid_t pid, error_code ec, const std::string& who) {
 void foreign_start::discard(pid_t pid) noexcept {
   state_->blocked.reset();
   if (pid > 0) {
-    ::kill(pid, SIGKILL);
-    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-    }
+    discard_child(pid);
   }
 }
 
@@ -269,10 +242,7 @@ void require_own_child(pid_t pid, scope own) {
 }
 
 std::unique_ptr<child> make_ended_child(pid_t pid, int wait_status) {
-  return std::make_unique<reaped_child>(
-      pid, WIFEXITED(wait_status)
-               ? exit_status::from_code(WEXITSTATUS(wait_status))
-               : exit_status::from_signal(WTERMSIG(wait_status), WCOREDUMP(wait_status)));
+  return make_reaped_child(pid, {status_from_wait(wait_status), {}});
 }
 
 void make_own_pipe_end(const unique_handle& end) {
