@@ -23,7 +23,7 @@ answer try_split(const std::string& text, split_comments comments, strings& word
   try {
     words = split(text, comments);
     return answer::words;
-  } catch (const subproc::system_error& error) {
+  } catch (const std::system_error& error) {
     HOLDS(error.code() == std::errc::invalid_argument);
     const std::string_view why = error.what();
     if (why.starts_with("No closing quotation: ")) {

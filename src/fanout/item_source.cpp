@@ -1,16 +1,11 @@
 #include "item_source.hpp"
 
+#include "console.hpp"
+
 #include <algorithm>
-#include <cerrno>
-#include <csignal>
 #include <memory>
 #include <system_error>
-#include <thread>
 #include <utility>
-
-#include <poll.h>
-#include <pthread.h>
-#include <unistd.h>
 
 namespace fanout {
 namespace {
@@ -31,13 +26,9 @@ item_source::item_source(std::vector<std::string> items) : queue_(std::make_shar
 
 item_source::item_source(int descriptor, char separator, std::function<void()> more)
     : queue_(std::make_shared<queue>()) {
-  // Signals are for the loop's thread. The thread may sit in a read when the program ends.
-  sigset_t all;
-  sigset_t old;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
-  std::thread(read, queue_, descriptor, separator, std::move(more)).detach();
-  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  start_thread([to = queue_, descriptor, separator, more = std::move(more)] {
+    read(to, descriptor, separator, more);
+  });
 }
 
 void item_source::read(std::shared_ptr<queue> to, int descriptor, char separator,
@@ -58,22 +49,14 @@ void item_source::read(std::shared_ptr<queue> to, int descriptor, char separator
     }
   };
   for (;;) {
-    const ssize_t n = ::read(descriptor, buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) {
-      continue;
-    }
-    if (n < 0 && errno == EAGAIN) { // somebody who shares it has made it non-blocking
-      pollfd more_of_it{descriptor, POLLIN, 0};
-      ::poll(&more_of_it, 1, -1);
-      continue;
-    }
-    if (n <= 0) {
-      failure = n < 0 ? errno : 0;
+    const auto [size, error] = read_some(descriptor, buffer, sizeof buffer);
+    if (size == 0) {
+      failure = error;
       break;
     }
     std::size_t from = 0;
     std::size_t unseen = rest.size(); // a long item is not searched again with each read
-    rest.append(buffer, static_cast<std::size_t>(n));
+    rest.append(buffer, size);
     for (std::size_t end; (end = rest.find(separator, unseen)) != rest.npos;) {
       put(rest.substr(from, end - from));
       from = unseen = end + 1;
@@ -99,7 +82,7 @@ item_source::state item_source::next(std::string& item) {
   const std::lock_guard lock(queue_->mutex);
   if (queue_->items.empty()) {
     if (queue_->failure != 0) {
-      throw std::system_error(queue_->failure, std::system_category(), "cannot read the items");
+      throw std::system_error(queue_->failure, std::generic_category(), "cannot read the items");
     }
     queue_->asked = !queue_->ended;
     return queue_->ended ? state::end : state::later;

@@ -1,5 +1,7 @@
 #include "joblog.hpp"
 
+#include "console.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,10 +11,9 @@
 
 namespace fanout {
 
-joblog::joblog(const std::string& path)
-    : path_(path), file_(std::fopen(path.c_str(), "we"), &std::fclose) {
+joblog::joblog(const std::string& path) : path_(path), file_(create_file(path), &std::fclose) {
   if (!file_) {
-    throw std::system_error(errno, std::system_category(), "joblog '" + path + "'");
+    throw std::system_error(errno, std::generic_category(), "joblog '" + path + "'");
   }
   std::fputs("Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n",
              file_.get());
@@ -32,7 +33,7 @@ void joblog::add(const subproc::pool_result& job) {
       done.status.exit_code().value_or(-1), done.status.signal().value_or(0), command);
   if (std::fwrite(line.data(), 1, line.size(), file_.get()) != line.size() ||
       std::fflush(file_.get()) != 0) {
-    throw std::system_error(errno, std::system_category(), "joblog '" + path_ + "'");
+    throw std::system_error(errno, std::generic_category(), "joblog '" + path_ + "'");
   }
 }
 

@@ -1,3 +1,4 @@
+#include "console.hpp"
 #include "item_source.hpp"
 #include "item_template.hpp"
 #include "joblog.hpp"
@@ -17,46 +18,17 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
-
-#include <fcntl.h>
-#include <sys/ioctl.h>
-#include <sys/resource.h>
-#include <unistd.h>
+#include <vector>
 
 namespace fanout {
 namespace {
 
 constexpr int own_error = 255;
-
-/// A file of fanout's own in the place of a closed stdin or stdout would be read as items or be
-/// written to. What is opened here fails as the closed one does; closed stderr wants no words.
-void fill_standard_descriptors() {
-  constexpr int modes[] = {O_WRONLY, O_RDONLY, O_RDWR};
-  for (int descriptor = 0; descriptor < 3; ++descriptor) {
-    if (::fcntl(descriptor, F_GETFD) < 0) {
-      ::open("/dev/null", modes[descriptor]);
-    }
-  }
-}
-
-/// As many of the jobs as there are descriptors for: each holds two pipes and a pidfd, and one
-/// more while it starts. Without, jobs would fail that only had to wait.
-std::size_t affordable(std::size_t jobs) {
-  constexpr rlim_t own = 16;
-  constexpr rlim_t each = 4;
-  rlimit open_files{};
-  if (::getrlimit(RLIMIT_NOFILE, &open_files) != 0 || open_files.rlim_cur == RLIM_INFINITY) {
-    return jobs;
-  }
-  const rlim_t free = std::max(open_files.rlim_cur, own + each) - own;
-  return static_cast<std::size_t>(std::min<rlim_t>(jobs, free / each));
-}
 
 /// The jobs of one call, from the items to the exit code. Lives as long as the program: its threads
 /// may sit in a read or a write when it ends.
@@ -65,7 +37,7 @@ public:
   explicit session(options chosen)
       : options_(std::move(chosen)), template_(options_.words, options_.shell), signals_(context_),
         ticks_(context_), show_bar_(!options_.quiet && !options_.dry_run &&
-                                    (options_.bar || (::isatty(2) == 1 && !typed_items()))) {
+                                    (options_.bar || (is_terminal(2) && !typed_items()))) {
     const std::size_t jobs = affordable(options_.jobs);
     if (jobs < options_.jobs && !options_.quiet) {
       tell(fmt::format("fanout: only {} jobs at once: the limit of open files (ulimit -n) is low\n",
@@ -86,12 +58,8 @@ public:
     source_ = options_.items
                   ? std::make_unique<item_source>(*options_.items)
                   : std::make_unique<item_source>(0, options_.null_separated ? '\0' : '\n', more);
-    // What was ignored at the start stays so: nohup, a script's job in the background.
-    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
-      struct sigaction before {};
-      if (::sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) {
-        signals_.add(number);
-      }
+    for (const int number : stop_signals()) {
+      signals_.add(number);
     }
     watch_signals();
     tick();
@@ -143,7 +111,7 @@ private:
   }
 
   // A bar would mix with what the user types.
-  bool typed_items() const { return !options_.items && ::isatty(0) == 1; }
+  bool typed_items() const { return !options_.items && is_terminal(0); }
 
   void finished(subproc::pool_result result) {
     if (reader_left_ || error_) {
@@ -177,7 +145,7 @@ private:
       reader_left_ = true;
     } else {
       error_ = std::make_exception_ptr(
-          std::system_error(error, std::system_category(), "cannot write output"));
+          std::system_error(error, std::generic_category(), "cannot write output"));
     }
     if (jobs_ended_) {
       tell(last_words());
@@ -235,8 +203,7 @@ private:
       if (ec) {
         return;
       }
-      // A terminal that is closed sends it twice: the kernel, and the shell.
-      if (number != SIGHUP || interrupted_by_ != SIGHUP) {
+      if (number != interrupted_by_ || !comes_twice(number)) {
         ++interrupts_;
         interrupted_by_ = number;
         stop_or_kill();
@@ -276,9 +243,7 @@ private:
   }
 
   void draw_bar() {
-    winsize size{};
-    const std::size_t width =
-        ::ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? std::size_t{size.ws_col} - 1 : 79;
+    const std::size_t width = std::max<std::size_t>(terminal_width(2), 2) - 1;
     tell("\r\033[K" + progress_line(done_, failed_, source_->total(), elapsed(), width));
     bar_drawn_ = true;
   }
@@ -340,7 +305,7 @@ private:
                     asio::post(context_, [=, this] { output_failed(descriptor, error); });
                   }}};
   bool show_bar_;
-  bool stdout_shows_ = ::isatty(1) == 1;
+  bool stdout_shows_ = is_terminal(1);
   std::optional<joblog> joblog_;
   std::unique_ptr<subproc::pool> pool_;
   std::unique_ptr<item_source> source_;
@@ -359,10 +324,15 @@ private:
 };
 
 int main(int argc, char** argv) {
-  ::signal(SIGPIPE, SIG_IGN);
-  fill_standard_descriptors();
+  prepare_streams();
   try {
-    parsed what = parse(argc, argv);
+    std::vector<std::string> words = arguments(argc, argv);
+    std::vector<char*> pointers;
+    for (std::string& word : words) {
+      pointers.push_back(word.data());
+    }
+    pointers.push_back(nullptr);
+    parsed what = parse(static_cast<int>(words.size()), pointers.data());
     return what.ok ? (new session(std::move(*what.ok)))->run() : what.exit_code;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "fanout: %s\n", error.what());
@@ -373,8 +343,4 @@ int main(int argc, char** argv) {
 } // namespace
 } // namespace fanout
 
-int main(int argc, char** argv) {
-  const int code = fanout::main(argc, argv);
-  std::fflush(nullptr);
-  ::_exit(code); // threads may sit in a read of stdin or a write
-}
+int main(int argc, char** argv) { fanout::leave(fanout::main(argc, argv)); }

@@ -1,46 +1,18 @@
 #include "output.hpp"
 
-#include <cerrno>
-#include <csignal>
-#include <string_view>
-#include <thread>
-#include <utility>
+#include "console.hpp"
 
-#include <poll.h>
-#include <pthread.h>
-#include <unistd.h>
+#include <utility>
 
 namespace fanout {
 namespace {
 
 constexpr std::size_t most_waiting = 16 << 20;
 
-/// The errno, or 0.
-int write_all(int descriptor, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(descriptor, text.data(), text.size());
-    if (n >= 0) {
-      text.remove_prefix(static_cast<std::size_t>(n));
-    } else if (errno == EAGAIN) { // somebody who shares the pipe or terminal wants it so
-      pollfd room{descriptor, POLLOUT, 0};
-      ::poll(&room, 1, -1);
-    } else if (errno != EINTR) {
-      return errno;
-    }
-  }
-  return 0;
-}
-
 } // namespace
 
 output::output(callbacks tell) : tell_(std::move(tell)) {
-  // Signals are for the loop's thread.
-  sigset_t all;
-  sigset_t old;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
-  std::thread([this] { run(); }).detach();
-  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  start_thread([this] { run(); });
 }
 
 void output::put(int descriptor, std::string text, bool best_effort) {

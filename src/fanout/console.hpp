@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdio>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// What fanout asks of the system it runs on: arguments, its three streams (0, 1, 2), its terminal,
+// the signals that stop it. Errors are values of errno.
+namespace fanout {
+
+/// Before anything else: a stream that is closed stays so, whatever is opened later, and a reader
+/// that has gone is an error of the write.
+void prepare_streams();
+
+/// UTF-8 where the system does not give bytes.
+std::vector<std::string> arguments(int argc, char** argv);
+
+/// As many of the jobs as there are descriptors for. Without, jobs would fail that only had to
+/// wait.
+std::size_t affordable(std::size_t jobs);
+
+bool is_terminal(int stream);
+/// In columns; 80 where it is not known.
+std::size_t terminal_width(int stream);
+
+/// Those that ask a program to end, but for the ones that were ignored at its start: nohup, a
+/// script's job in the background.
+std::vector<int> stop_signals();
+/// Whether one closed terminal sends it twice: the kernel, and the shell.
+bool comes_twice(int signal);
+
+/// Blocks. How many bytes, none at the end; or an error.
+struct read_result {
+  std::size_t size = 0;
+  int error = 0;
+};
+read_result read_some(int stream, char* buffer, std::size_t size);
+
+/// Blocks. 0, or an error.
+int write_all(int stream, std::string_view text);
+
+/// A thread that no signal is delivered to, and that may sit in a read or a write when the program
+/// ends.
+void start_thread(std::function<void()> work);
+
+/// Creates or empties a file that no job inherits. Null with errno.
+std::FILE* create_file(const std::string& path);
+
+/// Ends the program, whatever its threads do.
+[[noreturn]] void leave(int code);
+
+} // namespace fanout

@@ -1,0 +1,125 @@
+#include "../console.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <thread>
+#include <utility>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace fanout {
+namespace {
+
+// Somebody who shares the stream has made it non-blocking.
+void wait_for(int stream, short event) {
+  pollfd entry{stream, event, 0};
+  ::poll(&entry, 1, -1);
+}
+
+} // namespace
+
+// A file of fanout's own in the place of a closed stdin or stdout would be read as items or be
+// written to. What is opened here fails as the closed one does; closed stderr wants no words.
+void prepare_streams() {
+  ::signal(SIGPIPE, SIG_IGN);
+  constexpr int modes[] = {O_WRONLY, O_RDONLY, O_RDWR};
+  for (int stream = 0; stream < 3; ++stream) {
+    if (::fcntl(stream, F_GETFD) < 0) {
+      ::open("/dev/null", modes[stream]);
+    }
+  }
+}
+
+std::vector<std::string> arguments(int argc, char** argv) { return {argv, argv + argc}; }
+
+// Each holds two pipes and a pidfd, and one more while it starts.
+std::size_t affordable(std::size_t jobs) {
+  constexpr rlim_t own = 16;
+  constexpr rlim_t each = 4;
+  rlimit open_files{};
+  if (::getrlimit(RLIMIT_NOFILE, &open_files) != 0 || open_files.rlim_cur == RLIM_INFINITY) {
+    return jobs;
+  }
+  const rlim_t free = std::max(open_files.rlim_cur, own + each) - own;
+  return static_cast<std::size_t>(std::min<rlim_t>(jobs, free / each));
+}
+
+bool is_terminal(int stream) { return ::isatty(stream) == 1; }
+
+std::size_t terminal_width(int stream) {
+  winsize size{};
+  return ::ioctl(stream, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+std::vector<int> stop_signals() {
+  std::vector<int> signals;
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
+    struct sigaction before {};
+    if (::sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) {
+      signals.push_back(number);
+    }
+  }
+  return signals;
+}
+
+bool comes_twice(int signal) { return signal == SIGHUP; }
+
+read_result read_some(int stream, char* buffer, std::size_t size) {
+  for (;;) {
+    const ssize_t n = ::read(stream, buffer, size);
+    if (n >= 0) {
+      return {static_cast<std::size_t>(n), 0};
+    }
+    if (errno == EAGAIN) {
+      wait_for(stream, POLLIN);
+    } else if (errno != EINTR) {
+      return {0, errno};
+    }
+  }
+}
+
+int write_all(int stream, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(stream, text.data(), text.size());
+    if (n >= 0) {
+      text.remove_prefix(static_cast<std::size_t>(n));
+    } else if (errno == EAGAIN) {
+      wait_for(stream, POLLOUT);
+    } else if (errno != EINTR) {
+      return errno;
+    }
+  }
+  return 0;
+}
+
+void start_thread(std::function<void()> work) {
+  sigset_t all;
+  sigset_t old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  try {
+    std::thread(std::move(work)).detach();
+  } catch (...) {
+    pthread_sigmask(SIG_SETMASK, &old, nullptr);
+    throw;
+  }
+  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+}
+
+std::FILE* create_file(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  return descriptor < 0 ? nullptr : ::fdopen(descriptor, "w");
+}
+
+void leave(int code) {
+  std::fflush(nullptr);
+  ::_exit(code);
+}
+
+} // namespace fanout

@@ -1,0 +1,117 @@
+#include "../console.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include <fcntl.h>
+#include <io.h>
+
+#include <windows.h>
+
+#include <shellapi.h>
+
+namespace fanout {
+namespace {
+
+constexpr std::size_t longest_write = 32 * 1024; // a console takes no more at once
+
+std::string to_utf8(const wchar_t* text) {
+  const int size = ::WideCharToMultiByte(CP_UTF8, 0, text, -1, nullptr, 0, nullptr, nullptr);
+  std::string utf8(static_cast<std::size_t>(std::max(size, 1)), '\0');
+  ::WideCharToMultiByte(CP_UTF8, 0, text, -1, utf8.data(), size, nullptr, nullptr);
+  utf8.pop_back(); // the null
+  return utf8;
+}
+
+std::wstring to_wide(const std::string& text) {
+  const int size = ::MultiByteToWideChar(CP_UTF8, 0, text.c_str(), -1, nullptr, 0);
+  std::wstring wide(static_cast<std::size_t>(std::max(size, 1)), L'\0');
+  ::MultiByteToWideChar(CP_UTF8, 0, text.c_str(), -1, wide.data(), size);
+  wide.pop_back();
+  return wide;
+}
+
+HANDLE handle_of(int stream) {
+  constexpr DWORD names[] = {STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE};
+  return ::GetStdHandle(names[stream]);
+}
+
+} // namespace
+
+// Bytes as they are, and the escape sequences of the progress bar.
+void prepare_streams() {
+  for (int stream = 0; stream < 3; ++stream) {
+    ::_setmode(stream, _O_BINARY);
+  }
+  ::SetConsoleOutputCP(CP_UTF8);
+  DWORD mode = 0;
+  if (::GetConsoleMode(handle_of(2), &mode) != 0) {
+    ::SetConsoleMode(handle_of(2), mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING);
+  }
+}
+
+std::vector<std::string> arguments(int argc, char** argv) {
+  int count = 0;
+  const std::unique_ptr<wchar_t*, decltype(&::LocalFree)> words(
+      ::CommandLineToArgvW(::GetCommandLineW(), &count), &::LocalFree);
+  if (!words) {
+    return {argv, argv + argc};
+  }
+  std::vector<std::string> texts;
+  for (int i = 0; i < count; ++i) {
+    texts.push_back(to_utf8(words.get()[i]));
+  }
+  return texts;
+}
+
+std::size_t affordable(std::size_t jobs) { return jobs; } // there are millions of handles
+
+bool is_terminal(int stream) {
+  DWORD mode = 0; // _isatty is true for NUL
+  return ::GetConsoleMode(handle_of(stream), &mode) != 0;
+}
+
+std::size_t terminal_width(int stream) {
+  CONSOLE_SCREEN_BUFFER_INFO info{};
+  const bool known = ::GetConsoleScreenBufferInfo(handle_of(stream), &info) != 0;
+  const int columns = info.srWindow.Right - info.srWindow.Left + 1;
+  return known && columns > 0 ? static_cast<std::size_t>(columns) : 80;
+}
+
+std::vector<int> stop_signals() { return {SIGINT, SIGTERM, SIGBREAK}; }
+
+bool comes_twice(int) { return false; }
+
+read_result read_some(int stream, char* buffer, std::size_t size) {
+  const int n = ::_read(stream, buffer, static_cast<unsigned>(size));
+  return n >= 0 ? read_result{static_cast<std::size_t>(n), 0} : read_result{0, errno};
+}
+
+int write_all(int stream, std::string_view text) {
+  while (!text.empty()) {
+    const auto size = static_cast<unsigned>(std::min(text.size(), longest_write));
+    const int n = ::_write(stream, text.data(), size);
+    if (n < 0) {
+      // The C library has no name of its own for a pipe that is being closed.
+      return errno == EINVAL && ::GetLastError() == ERROR_NO_DATA ? EPIPE : errno;
+    }
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return 0;
+}
+
+void start_thread(std::function<void()> work) { std::thread(std::move(work)).detach(); }
+
+std::FILE* create_file(const std::string& path) { return ::_wfopen(to_wide(path).c_str(), L"wbN"); }
+
+void leave(int code) {
+  std::fflush(nullptr);
+  ::_exit(code);
+}
+
+} // namespace fanout

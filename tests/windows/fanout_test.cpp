@@ -1,0 +1,89 @@
+// fanout on Windows: its streams, its arguments, the ends of its jobs. What it does with items and
+// jobs is the same everywhere (tests/integration/fanout_test.cpp).
+
+#include <subproc/process.hpp>
+#include <subproc/run.hpp>
+
+#include "child_support.hpp"
+
+#include <asio/io_context.hpp>
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+
+using namespace subproc;
+using namespace subproc::test;
+
+namespace {
+
+template <class... Args>
+command fanout(const Args&... args) {
+  return command(fanout_program(), args...).capture_output().in(null);
+}
+
+} // namespace
+
+TEST_SUITE("windows: fanout") {
+  TEST_CASE("windows: fanout runs the command for each argument, in order if that is wanted") {
+    const completed_process done =
+        run(fanout("-k", helper("steps"), "say:{}", ":::", "a b", "\"", "", "\xC3\xA9"));
+    CHECK(done.status.success());
+    CHECK(done.out == "a b\n\"\n\n\xC3\xA9\n");
+    CHECK(done.err.empty());
+  }
+
+  TEST_CASE("windows: fanout takes items from stdin as bytes, carriage returns too") {
+    std::string items;
+    for (int i = 0; i < 20; ++i) {
+      items += std::to_string(i) + "\r\n";
+    }
+    const completed_process done = run(
+        command(fanout_program(), "-k", helper("steps"), "say:{}").capture_output().input(items));
+    CHECK(done.status.success());
+    CHECK(done.out == items);
+  }
+
+  TEST_CASE("windows: fanout counts failures, and ends a job that takes too long with its tree") {
+    const completed_process failed =
+        run(fanout(helper("steps"), "exit:{}", ":::", "0", "3", "0", "4"));
+    CHECK(failed.status == exit_status::from_code(2));
+    CHECK(failed.err.find("exited with 3") != std::string::npos);
+
+    // Two levels, neither of which ends by itself, hold the pipe.
+    const completed_process late =
+        run(fanout("--timeout", "0.5", helper("tree"), "{}", ":::", "2"));
+    CHECK(late.status == exit_status::from_code(1));
+    CHECK(late.err.find("killed, it took more than 0.5 s") != std::string::npos);
+  }
+
+  TEST_CASE("windows: fanout writes a log of its jobs") {
+    const own_folder folder;
+    const completed_process done =
+        run(fanout("--joblog", folder / "log", helper("steps"), "exit:{}", ":::", "7"));
+    CHECK(done.status == exit_status::from_code(1));
+    const std::string log = folder.read("log");
+    CHECK(std::count(log.begin(), log.end(), '\n') == 2);
+    CHECK(log.find("\t7\t0\t") != std::string::npos);
+  }
+
+  TEST_CASE("windows: fanout whose reader goes ends well") {
+    asio::io_context context;
+    process child(context,
+                  command(fanout_program(), "-j", "1", helper("steps"), "say:{}", ":::", "a", "b")
+                      .in(null)
+                      .out(piped)
+                      .err(piped));
+    child.out().close();
+    const communicate_result result = child.communicate();
+    CHECK(result.status.success());
+    CHECK(result.err.empty());
+  }
+
+  TEST_CASE("windows: fanout refuses what it does not know before anything starts") {
+    const completed_process done = run(fanout("--no-such-option", helper("steps"), "say:x"));
+    CHECK(done.status == exit_status::from_code(255));
+    CHECK(done.out.empty());
+    CHECK(!done.err.empty());
+  }
+}
