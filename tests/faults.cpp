@@ -337,6 +337,8 @@ const std::vector<rule>& rules() {
       {"c", "pidfd_send_signal", {EPERM, ENOSYS}, {ok, "stop: E"}, "stopped"},
       {"ct", "pidfd_send_signal", {ENOSYS, EPERM}, {ok}},
       {"ct", "kill", {ESRCH}, {ok}},
+      // The SIGCHLD watch, which looks by itself then.
+      {"ct", "rt_sigaction", {EINVAL}, {ok}},
       // The child.
       {"h", "close_range", {ENOSYS, EPERM, EINVAL, EMFILE, ENOMEM}, {ok}},
       {"h", "fcntl(F_DUPFD_CLOEXEC)", {EMFILE}, {"spawn_error dup2 E", "spawn_error open E"}},

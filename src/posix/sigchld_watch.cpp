@@ -150,9 +150,8 @@ private:
     }
     ours.sa_flags |= SA_SIGINFO;
     ours.sa_flags &= ~static_cast<int>(SA_RESETHAND);
-    ::sigaction(SIGCHLD, &ours, nullptr);
+    list_.hears(::sigaction(SIGCHLD, &ours, nullptr) == 0);
     installed_ = true;
-    list_.hears(true);
   }
 
   bool open_bell() {
