@@ -132,7 +132,7 @@ void pipeline(asio::io_context& context) {
 void passed_descriptor() {
   int ends[2];
   expect(::pipe(ends) == 0, "pipe");
-  run(command("sh", "-c", "echo hello >&\"$1\"", "sh", std::to_string(ends[1]))
+  run(command("sh", "-c", "echo hello >\"/dev/fd/$1\"", "sh", std::to_string(ends[1]))
           .pass_fds({ends[1]}));
   char text[8];
   expect(::read(ends[0], text, sizeof text) == 6, "passed_descriptor");
