@@ -9,6 +9,7 @@
 #include <array>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace {
 
@@ -45,11 +46,20 @@ public:
     setup_.in = given.flip();
     setup_.out = given.flip();
     setup_.err = given.flip();
-    setup_.limit = {given.below(20), static_cast<overflow>(given.below(4))};
+    setup_.out_teed = setup_.out && given.flip();
+    setup_.err_teed = setup_.err && given.flip();
+    setup_.ordered = given.flip();
+    setup_.started = now_;
+    // Pieces of what is cut at its front cannot be told: a command with both is refused.
+    setup_.limit = {given.below(20), static_cast<overflow>(given.below(setup_.ordered ? 2 : 4))};
     if (given.flip()) {
       setup_.drain_timeout = std::chrono::milliseconds(given.below(50));
     }
+    if (given.flip()) {
+      setup_.inactivity_timeout = std::chrono::milliseconds(1 + given.below(50));
+    }
     machine_.emplace(setup_);
+    quiet_limit_ = setup_.inactivity_timeout;
     in_open_ = setup_.in;
     open_ = {setup_.out, setup_.err};
   }
@@ -80,12 +90,20 @@ public:
   }
 
 private:
-  bool all_over() const { return exited_ && !in_open_ && !open_[0] && !open_[1]; }
+  bool passing() const { return !to_pass_[0].empty() || !to_pass_[1].empty(); }
+  bool all_over() const { return exited_ && !in_open_ && !open_[0] && !open_[1] && !passing(); }
+  bool quiet() const {
+    return quiet_limit_ && !passing() && now_ >= quiet_limit_->after(active_at_);
+  }
+  void active() {
+    machine_->tell_time(now_);
+    active_at_ = now_;
+  }
 
   void event() {
     must_end_ = begun_now_ = false;
     const std::size_t i = given_.below(2);
-    switch (given_.below(16)) {
+    switch (given_.below(20)) {
     case 0:
     case 1:
       begin();
@@ -120,7 +138,9 @@ private:
       sweep();
       break;
     case 12:
-      drain_due_ = drain_due_ || (!was_done_ && exited_);
+      if (!was_done_ && exited_) {
+        drain_due_ = scope_over_ = true;
+      }
       machine_->scope_ended();
       HOLDS(!drain_due_ || was_done_ || machine_->wants_sweep());
       break;
@@ -129,6 +149,16 @@ private:
       break;
     case 14:
       close_between(i);
+      break;
+    case 15:
+    case 16:
+      pass(i, 1 + given_.below(16));
+      break;
+    case 17:
+      break_sink(i);
+      break;
+    case 18:
+      begin_drain();
       break;
     default:
       take(i == 0);
@@ -145,10 +175,12 @@ private:
       return;
     }
     std::string input = given_.bytes(given_.below(10));
+    const bool last = given_.flip();
+    machine_->tell_time(now_);
     const bool refused = !input.empty() && (!setup_.in || input_given_);
     const auto deadline =
         given_.flip() ? now_ + std::chrono::milliseconds(given_.below(40)) - 5ms : never;
-    const error_code ec = machine_->begin(input, deadline);
+    const error_code ec = machine_->begin(input, deadline, last);
     HOLDS(ec == (refused ? make_error_code(std::errc::invalid_argument) : error_code()));
     if (refused) {
       return;
@@ -157,13 +189,40 @@ private:
     if (!input.empty()) {
       input_ = std::move(input);
     }
+    goes_on(deadline, last);
+  }
+
+  void begin_drain() {
+    if (!was_done_ || !begun_) {
+      return;
+    }
+    const error_code ended = machine_->outcome();
+    const bool may =
+        ended == asio::error::timed_out || ended == errc::output_limit || ended == errc::inactive;
+    if (may) {
+      begun_now_ = true;
+      if (setup_.limit.policy == overflow::error) {
+        setup_.limit.policy = overflow::head;
+      }
+      quiet_limit_.reset();
+    }
+    HOLDS(machine_->begin_drain() == may);
+    if (may) {
+      goes_on(never, true);
+    }
+  }
+
+  void goes_on(steady_clock::time_point deadline, bool last) {
     deadline_ = deadline;
+    last_ = last;
+    active_at_ = now_;
     must_end_ = all_over();
   }
 
   void write(std::size_t most) {
     const std::string_view some = machine_->to_write().substr(0, most);
     if (!some.empty()) {
+      active();
       fed_ += some;
       machine_->wrote(some.size());
     }
@@ -195,7 +254,13 @@ private:
       return;
     }
     const std::string data = given_.bytes(1 + given_.below(12));
+    active();
+    const std::size_t before = kept_of(i).size();
     says_[i] += data;
+    told_.push_back({i, kept_of(i).substr(before)});
+    if ((i == 0 ? setup_.out_teed : setup_.err_teed) && !sink_broken_[i]) {
+      to_pass_[i] += data;
+    }
     if (given_.flip()) {
       machine_->make_room(stream(i), data.size());
     }
@@ -204,6 +269,38 @@ private:
         setup_.limit.policy == overflow::error && says_[i].size() > setup_.limit.bytes;
     if (over && !std::exchange(limit_told_, true)) {
       end_with(make_error_code(errc::output_limit));
+    }
+  }
+
+  void pass(std::size_t i, std::size_t most) {
+    const std::string_view some = machine_->to_pass(stream(i)).substr(0, most);
+    if (!some.empty()) {
+      active();
+      to_pass_[i].erase(0, some.size());
+      machine_->passed(stream(i), some.size());
+    }
+  }
+
+  void break_sink(std::size_t i) {
+    if (!to_pass_[i].empty()) {
+      active();
+      give_up(i, make_error_code(std::errc::io_error));
+      machine_->pass_failed(stream(i), tee_error_[i]);
+    }
+  }
+
+  void give_up(std::size_t i, error_code ec) {
+    sink_broken_[i] = true;
+    to_pass_[i].clear();
+    tee_error_[i] = ec;
+  }
+
+  void give_up_all(std::errc why) {
+    for (std::size_t i = 0; i < 2; ++i) {
+      if (!to_pass_[i].empty()) {
+        give_up(i, make_error_code(why));
+        active_at_ = now_;
+      }
     }
   }
 
@@ -238,7 +335,7 @@ private:
     machine_->timer(now_);
     if (!was_done_) {
       drain_due_ = drain_due_ || now_ >= drain_until_;
-      HOLDS(machine_->wants_sweep() == (drain_due_ || now_ >= deadline_));
+      HOLDS(machine_->wants_sweep() == (drain_due_ || now_ >= deadline_ || quiet()));
     }
   }
 
@@ -253,9 +350,21 @@ private:
       held_ = held_ || open_[0] || open_[1];
       open_ = {false, false};
       drain_until_ = never;
-    } else if (!exited_ || open_[0] || open_[1]) {
-      HOLDS(now_ >= deadline_);
-      end_with(asio::error::timed_out);
+      if (scope_over_) {
+        give_up_all(std::errc::operation_canceled);
+      }
+    }
+    if (all_over()) {
+      return;
+    }
+    if (now_ >= deadline_) {
+      if (last_ && exited_ && !open_[0] && !open_[1]) {
+        give_up_all(std::errc::timed_out);
+      } else if (!exited_ || open_[0] || open_[1] || passing()) {
+        end_with(asio::error::timed_out);
+      }
+    } else if (quiet() && (!exited_ || open_[0] || open_[1])) {
+      end_with(make_error_code(errc::inactive));
     }
   }
 
@@ -307,6 +416,29 @@ private:
     HOLDS(result.out_captured == setup_.out && result.err_captured == setup_.err);
     HOLDS(result.pipes_held == held_);
     HOLDS(result.status == exited_.value_or(exit_status()));
+    for (std::size_t i = 0; i < 2; ++i) {
+      HOLDS((i == 0 ? result.out_tee_error : result.err_tee_error) == tee_error_[i]);
+    }
+    check_pieces(result);
+  }
+
+  // Each byte that is kept is in one piece, in the order in which they came.
+  void check_pieces(const communicate_result& result) {
+    HOLDS(setup_.ordered || result.pieces.empty());
+    std::array<std::size_t, 2> covered{};
+    for (const output_piece& piece : result.pieces) {
+      std::size_t& end = covered[piece.stream == output_stream::err];
+      HOLDS(piece.offset == end && piece.size != 0);
+      end += piece.size;
+    }
+    std::array<std::size_t, 2> room{result.out.size(), result.err.size()};
+    std::string all;
+    for (const auto& [i, data] : told_) {
+      const std::string some = data.substr(0, room[i]);
+      room[i] -= some.size();
+      all += some;
+    }
+    HOLDS(!setup_.ordered || result.ordered_text() == all);
   }
 
   void check() {
@@ -317,7 +449,9 @@ private:
     for (std::size_t i = 0; i < 2; ++i) {
       HOLDS(machine_->received(stream(i)) == says_[i].size());
       HOLDS(machine_->view(stream(i)) == kept_of(i));
-      HOLDS(machine_->wants_read(stream(i)) == (!done && open_[i]));
+      HOLDS(machine_->to_pass(stream(i)) == to_pass_[i]);
+      HOLDS(machine_->wants_read(stream(i)) ==
+            (!done && open_[i] && (machine_->wants_sweep() || to_pass_[i].empty())));
     }
     const bool writes = !done && in_open_ && !input_over_;
     const std::string rest = input_.substr(fed_.size());
@@ -325,7 +459,11 @@ private:
     HOLDS(machine_->wants_close_in() == (!done && in_open_ && (input_over_ || rest.empty())));
     HOLDS(machine_->wants_exit() == (!done && !exited_));
     HOLDS(!done || !machine_->wants_sweep());
-    HOLDS(machine_->wakes_at() == (done ? never : std::min(deadline_, drain_until_)));
+    // A time of its own for quiet: early is allowed, late is not.
+    const auto wakes = machine_->wakes_at();
+    HOLDS(done ? wakes == never : wakes <= std::min(deadline_, drain_until_));
+    HOLDS(done || quiet_limit_ || wakes == std::min(deadline_, drain_until_));
+    HOLDS(done || !quiet_limit_ || passing() || wakes <= quiet_limit_->after(active_at_));
   }
 
   // Whatever has happened, a call without a deadline goes on from there to the result.
@@ -340,6 +478,7 @@ private:
     machine_->exited(exit_status::from_code(7), now_);
     exited_ = exited_.value_or(exit_status::from_code(7));
     for (std::size_t i = 0; i < 2; ++i) {
+      pass(i, static_cast<std::size_t>(-1));
       end(i);
     }
     HOLDS(machine_->done() && !machine_->outcome());
@@ -366,6 +505,14 @@ private:
   steady_clock::time_point now_{1h};
   steady_clock::time_point deadline_ = never;
   steady_clock::time_point drain_until_ = never;
+  std::optional<duration> quiet_limit_;
+  steady_clock::time_point active_at_;
+  std::array<std::string, 2> to_pass_;
+  std::array<bool, 2> sink_broken_{};
+  std::array<error_code, 2> tee_error_{};
+  std::vector<std::pair<std::size_t, std::string>> told_; ///< what was kept, in its order
+  bool last_ = false;
+  bool scope_over_ = false;
   bool drain_due_ = false;
   bool held_ = false;
   bool limit_told_ = false;
