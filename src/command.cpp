@@ -39,8 +39,8 @@ void append_utf8(std::string& text, std::uint32_t point) {
 std::string utf8_of(std::wstring_view text) {
   std::string utf8;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    auto point = static_cast<std::uint32_t>(text[i]);
-    const auto next = i + 1 < text.size() ? static_cast<std::uint32_t>(text[i + 1]) : 0U;
+    char32_t point = static_cast<char32_t>(text[i]);
+    const char32_t next = i + 1 < text.size() ? static_cast<char32_t>(text[i + 1]) : U'\0';
     if (point >> 10U == 0xD800U >> 10U && next >> 10U == 0xDC00U >> 10U) {
       point = 0x10000U + ((point & 0x3FFU) << 10U) + (next & 0x3FFU);
       ++i;

@@ -105,7 +105,7 @@ private:
     allocator_type a(asio::get_associated_allocator(handler));
     type* p = std::allocator_traits<allocator_type>::allocate(a, 1);
     try {
-      return ::new (static_cast<void*>(p)) type(std::move(handler), io_executor);
+      return ::new (static_cast<void*>(p)) type(std::forward<Handler>(handler), io_executor);
     } catch (...) {
       std::allocator_traits<allocator_type>::deallocate(a, p, 1);
       throw;
