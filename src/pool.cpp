@@ -1,33 +1,94 @@
+#include <subproc/for_each.hpp>
 #include <subproc/pool.hpp>
 
+#include "check.hpp"
 #include "pool_machine.hpp"
 #include "run_operation.hpp"
 
+#include <asio/steady_timer.hpp>
 #include <asio/strand.hpp>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
-#include <map>
+#include <cmath>
+#include <mutex>
 #include <optional>
-#include <thread>
-#include <unordered_map>
+#include <random>
+#include <vector>
 
 namespace SUBPROC_NAMESPACE {
 namespace detail {
+namespace {
+
+void check_options(const pool_options& options) {
+  const auto need = [](bool holds, const char* option, const char* what) {
+    if (!holds) {
+      refuse(option, what);
+    }
+  };
+  need(options.rate >= 0 && std::isfinite(options.rate), "rate", "it is no number from 0 on");
+  need(options.burst != 0, "burst", "at least one may start");
+  need(!options.timeout_factor || *options.timeout_factor > 0, "timeout_factor",
+       "it is no number above 0");
+  need(options.retry.factor >= 1, "retry.factor", "it is no number from 1 on");
+  need(options.retry.jitter >= 0 && options.retry.jitter <= 1, "retry.jitter",
+       "it is no number from 0 to 1");
+  need(options.retry.delay >= duration(), "retry.delay", "it is negative");
+  need(options.retry.longest_delay >= duration(), "retry.longest_delay", "it is negative");
+  need(!contains(options.retry.on, failure_kind::cancelled), "retry.on",
+       "what was cancelled is not tried again");
+  need(options.halt.count != 0, "halt.count", "it is 0");
+  need(!options.halt.percent || (*options.halt.percent > 0 && *options.halt.percent <= 100),
+       "halt.percent", "it is no number above 0, up to 100");
+  need(options.halt.grace >= duration(), "halt.grace", "it is negative");
+  need(options.window_interval > duration(), "window_interval", "it is not above 0");
+}
+
+pool_options checked(pool_options options) {
+  check_options(options);
+  options.concurrency = one_a_core(options.concurrency);
+  return options;
+}
+
+/// The system had no room for one more process or descriptor.
+bool no_room(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const spawn_error& refusal) {
+    return std::ranges::any_of(
+        std::array{std::errc::resource_unavailable_try_again, std::errc::too_many_files_open,
+                   std::errc::too_many_files_open_in_system, std::errc::not_enough_memory},
+        [&](std::errc each) { return refusal.code() == generic_error(each); });
+  } catch (...) {
+    return false;
+  }
+}
+
+std::exception_ptr cancelled_error(const completed_process& result) {
+  return std::make_exception_ptr(operation_error(asio::error::operation_aborted, result));
+}
+
+} // namespace
 
 /// Carries out what the machine wants. All of it runs on one strand.
 class pool_core : public std::enable_shared_from_this<pool_core> {
 public:
   pool_core(const asio::any_io_executor& executor, pool_options options, pool::source from,
             pool::sink to)
-      : executor_(executor), strand_(asio::make_strand(executor)),
-        machine_(options.concurrency != 0 ? options.concurrency
-                                          : std::max(1U, std::thread::hardware_concurrency()),
-                 options.keep_order),
-        source_(std::move(from)), sink_(std::move(to)) {}
+      : executor_(executor), strand_(asio::make_strand(executor)), timer_(strand_),
+        options_(checked(std::move(options))),
+        machine_(options_, options_.seed ? *options_.seed : std::random_device()()),
+        source_(std::move(from)), sink_(std::move(to)) {
+    machine_.source_waits(); // until the run begins
+  }
 
   asio::any_io_executor executor() const noexcept { return executor_; }
-  std::size_t running() const noexcept { return running_now_; }
+
+  pool_summary summary() const {
+    const std::lock_guard lock(summary_mutex_);
+    return summary_;
+  }
 
   void run(asio::cancellation_slot slot, pool_handler handler) {
     if (started_.exchange(true)) {
@@ -45,7 +106,27 @@ public:
     }
     asio::post(strand_, [self = shared_from_this(), h = std::move(handler)]() mutable {
       self->handler_ = std::move(h);
+      if (self->source_) {
+        self->machine_.source_ready();
+      }
       self->pump();
+    });
+  }
+
+  void submit(command&& cmd, job_options options, asio::cancellation_slot slot,
+              run_handler handler) {
+    const std::uint64_t ticket = ++last_ticket_;
+    if (slot.is_connected()) {
+      slot.assign([weak = weak_from_this(), ticket](asio::cancellation_type type) {
+        const auto self = weak.lock();
+        if (self && type != asio::cancellation_type::none) {
+          self->later([ticket, type](pool_core& core) { core.cancel_job(ticket, type); });
+        }
+      });
+    }
+    asio::post(strand_, [self = shared_from_this(), what = std::move(cmd), options, ticket,
+                         h = std::move(handler)]() mutable {
+      self->admit(std::move(what), options, ticket, std::move(h));
     });
   }
 
@@ -55,28 +136,42 @@ public:
   }
 
   void wake() {
-    machine_.source_ready();
+    if (handler_ && source_) {
+      machine_.source_ready();
+    }
     pump();
   }
 
-  void drain() {
+  void set_concurrency(std::size_t most) {
+    machine_.set_concurrency(one_a_core(most));
+    pump();
+  }
+
+  void close() {
+    closed_ = true;
     machine_.source_ended();
     pump();
   }
 
+  void drain() {
+    closed_ = true;
+    machine_.halt();
+    pump();
+  }
+
   void stop(duration grace) {
-    for_each_job([grace](run_operation& job) { job.stop(grace); });
+    for_each_running([grace](run_operation& job) { job.stop(grace); });
     drain();
   }
 
   void kill() {
-    for_each_job([](run_operation& job) { job.kill(); });
+    for_each_running([](run_operation& job) { job.kill(); });
     drain();
   }
 
   void cancel(asio::cancellation_type type) {
     note(aborted());
-    for_each_job([type](run_operation& job) { job.cancel(type); });
+    for_each_running([type](run_operation& job) { job.cancel(type); });
     drain();
   }
 
@@ -86,7 +181,7 @@ public:
     kill();
   }
 
-  /// The pool object goes: from now on nothing of the user's is called.
+  /// The pool object goes: from now on nothing of the user's is called but pending handlers.
   void forget() {
     gone_ = true; // at once: results may be waiting for their turn on the strand
     later([](pool_core& core) {
@@ -96,6 +191,17 @@ public:
   }
 
 private:
+  using job_slot = pool_machine::slot;
+
+  struct entry {
+    command next;                         ///< what the next try runs
+    std::weak_ptr<run_operation> running; ///< which owns this pool
+    steady_clock::time_point started;
+    pool_result result;  ///< of the last try
+    run_handler handler; ///< of a job that was submitted
+    std::uint64_t ticket = 0;
+  };
+
   static std::exception_ptr aborted() {
     return std::make_exception_ptr(
         system_error(error_code(asio::error::operation_aborted), "pool"));
@@ -108,34 +214,134 @@ private:
   }
 
   template <class Action>
-  void for_each_job(Action action) {
-    for (const auto& [sequence, weak] : jobs_) {
-      if (const auto job = weak.lock()) {
-        action(*job);
+  void for_each_running(Action action) {
+    for (const entry& each : jobs_) {
+      if (const auto running = each.running.lock()) {
+        action(*running);
       }
+    }
+  }
+
+  void admit(command&& cmd, job_options options, std::uint64_t ticket, run_handler handler) {
+    if (closed_ || gone_) {
+      completed_process nothing;
+      nothing.cmd = std::move(cmd);
+      nothing.cancelled = true;
+      handler.complete(cancelled_error(nothing), nothing);
+      return;
+    }
+    entry& added = add(std::move(cmd), options.priority);
+    added.ticket = ticket;
+    added.handler = std::move(handler);
+    pump();
+  }
+
+  entry& add(command&& cmd, int priority) {
+    const job_slot at = machine_.admitted(priority);
+    if (at == jobs_.size()) {
+      jobs_.emplace_back();
+    }
+    jobs_[at].next = std::move(cmd);
+    return jobs_[at];
+  }
+
+  void cancel_job(std::uint64_t ticket, asio::cancellation_type type) {
+    const auto found = std::ranges::find(jobs_, ticket, &entry::ticket);
+    if (found == jobs_.end()) {
+      return;
+    }
+    if (const auto running = found->running.lock()) {
+      running->cancel(type);
+    } else if (machine_.cancelled(static_cast<job_slot>(found - jobs_.begin()))) {
+      pump();
     }
   }
 
   // Not entered twice: a job that cannot start completes through a post.
   void pump() {
-    if (!handler_) {
+    if (over_) {
       return;
     }
-    while (machine_.wants_command()) {
-      pull();
+    start_what_may();
+    while (const std::optional<job_slot> next = machine_.take_deliverable()) {
+      deliver(*next);
+      start_what_may();
     }
-    while (const std::optional<std::uint64_t> next = machine_.take_deliverable()) {
-      auto node = results_.extract(*next);
-      deliver(std::move(node.mapped()));
-      while (machine_.wants_command()) {
+    if (machine_.take_stop_order()) {
+      for_each_running([this](run_operation& job) { job.stop(options_.halt.grace); });
+    }
+    publish();
+    if (machine_.done() && handler_) {
+      finish();
+    } else {
+      set_timer();
+    }
+  }
+
+  void finish() {
+    over_ = true;
+    timer_.cancel();
+    source_ = nullptr;
+    sink_ = nullptr;
+    options_.window = nullptr;
+    options_.retry.prepare = nullptr;
+    std::exchange(handler_, {}).complete(error_, summary_);
+  }
+
+  void start_what_may() {
+    const auto now = steady_clock::now();
+    look_again_ = steady_clock::time_point::max();
+    for (;;) {
+      ask_window(now);
+      if (const std::optional<job_slot> next = machine_.take_start(now)) {
+        start(*next, now);
+      } else if (machine_.wants_command(now)) {
         pull();
+      } else {
+        return;
       }
     }
-    if (machine_.done()) {
-      source_ = nullptr;
-      sink_ = nullptr;
-      std::exchange(handler_, {}).complete(error_, summary_);
+  }
+
+  void ask_window(steady_clock::time_point now) {
+    if (!options_.window || gone_ || !machine_.wants_window(now)) {
+      return;
     }
+    try {
+      const pool_summary summary = machine_.summary();
+      const std::size_t may = options_.window(summary);
+      machine_.set_window(may);
+      if (may <= summary.running) {
+        look_again_ = options_.window_interval.after(now);
+      }
+    } catch (...) {
+      machine_.set_window(0);
+      fail_later(std::current_exception());
+    }
+  }
+
+  void set_timer() {
+    const auto wakes = std::min(machine_.wakes_at(), look_again_);
+    if (wakes == timer_set_for_) {
+      return;
+    }
+    timer_set_for_ = wakes;
+    timer_.cancel();
+    if (wakes == steady_clock::time_point::max()) {
+      return;
+    }
+    timer_.expires_at(wakes);
+    timer_.async_wait([self = shared_from_this()](error_code ec) {
+      if (!ec) {
+        self->timer_set_for_ = steady_clock::time_point::max();
+        self->pump();
+      }
+    });
+  }
+
+  void publish() {
+    const std::lock_guard lock(summary_mutex_);
+    summary_ = machine_.summary();
   }
 
   void pull() {
@@ -157,41 +363,84 @@ private:
     } else if (answer == next_command::later) {
       machine_.source_waits();
     } else {
-      start(std::move(next));
+      add(std::move(next), 0);
     }
   }
 
-  void start(command next) {
-    const std::uint64_t sequence = machine_.started();
-    ++summary_.started;
-    ++running_now_;
-    auto job = std::make_shared<run_operation>(
+  void start(job_slot at, steady_clock::time_point now) {
+    entry& next = jobs_[at];
+    const std::optional<duration> limit = machine_.time_limit();
+    command cmd;
+    if (machine_.has_time_limits()) {
+      cmd = next.next; // which stays as its user gave it
+      if (limit) {
+        cmd.timeout(std::min(cmd.timeout().value_or(*limit), *limit));
+      }
+    } else {
+      cmd = std::move(next.next);
+    }
+    auto running = std::make_shared<run_operation>(
         strand_, run_kind::run,
         run_handler(
-            [self = shared_from_this(), sequence](std::exception_ptr error,
-                                                  completed_process result) {
-              self->finished(sequence, std::move(error), std::move(result));
+            [self = shared_from_this(), at](std::exception_ptr error, completed_process result) {
+              self->finished(at, std::move(error), std::move(result));
             },
             asio::any_io_executor(strand_)));
-    jobs_.emplace(sequence, job);
-    job->start(std::move(next), {});
+    next.started = now;
+    next.running = running;
+    running->start(std::move(cmd), {});
   }
 
-  void finished(std::uint64_t sequence, std::exception_ptr error, completed_process result) {
-    jobs_.erase(sequence);
-    --running_now_;
-    results_.emplace(sequence, pool_result{sequence, std::move(error), std::move(result)});
-    machine_.finished(sequence);
+  void finished(job_slot at, std::exception_ptr error, completed_process result) {
+    const auto now = steady_clock::now();
+    entry& ended = jobs_[at];
+    ended.running.reset();
+    if (machine_.has_time_limits()) {
+      result.cmd = ended.next;
+    }
+    ended.result = {machine_.sequence(at), std::move(error), std::move(result), machine_.tries(at)};
+    const failure_kind why = ended.result.why();
+    if (why == failure_kind::spawn && no_room(ended.result.error) && machine_.refused(at, now)) {
+      ended.next = std::move(ended.result.process.cmd);
+      ended.result = {};
+    } else if (!machine_.finished(at, why, now - ended.started, now)) {
+      ended.next = ended.result.process.cmd;
+      prepare(ended);
+    }
     pump();
   }
 
-  void deliver(pool_result result) {
-    ++(result.ok() ? summary_.succeeded : summary_.failed);
+  void prepare(entry& again) {
+    if (!options_.retry.prepare || gone_) {
+      return;
+    }
+    try {
+      options_.retry.prepare(again.next, again.result.tries + 1);
+    } catch (...) {
+      machine_.halt();
+      fail_later(std::current_exception());
+    }
+  }
+
+  void deliver(job_slot at) {
+    // Taken out first: the slot is free, and what is called may have it used again.
+    entry ended = std::exchange(jobs_[at], {});
+    if (ended.result.sequence == 0) {
+      ended.result.sequence = machine_.sequence(at);
+      ended.result.tries = 0;
+      ended.result.process.cmd = std::move(ended.next);
+      ended.result.process.cancelled = true;
+      ended.result.error = cancelled_error(ended.result.process);
+    }
+    if (ended.handler) {
+      ended.handler.complete(std::move(ended.result.error), std::move(ended.result.process));
+      return;
+    }
     if (gone_) {
       return;
     }
     try {
-      sink_(std::move(result));
+      sink_(std::move(ended.result));
     } catch (...) {
       machine_.source_ended();
       fail_later(std::current_exception());
@@ -205,29 +454,78 @@ private:
 
   asio::any_io_executor executor_;
   asio::strand<asio::any_io_executor> strand_;
+  asio::steady_timer timer_;
+  pool_options options_;
   pool_machine machine_;
   pool::source source_;
   pool::sink sink_;
   pool_handler handler_;
-  pool_summary summary_;
   std::exception_ptr error_;
+  std::vector<entry> jobs_; ///< by their slots
+  steady_clock::time_point timer_set_for_ = steady_clock::time_point::max();
+  steady_clock::time_point look_again_ = steady_clock::time_point::max();
+  bool closed_ = false;
+  bool over_ = false;
+  std::atomic<std::uint64_t> last_ticket_ = 0;
   std::atomic<bool> started_ = false;
   std::atomic<bool> gone_ = false;
-  std::atomic<std::size_t> running_now_ = 0;
-  std::unordered_map<std::uint64_t, std::weak_ptr<run_operation>> jobs_; ///< they own this
-  std::map<std::uint64_t, pool_result> results_;
+  mutable std::mutex summary_mutex_;
+  pool_summary summary_;
 };
+
+std::shared_ptr<pool_core> make_pool(const asio::any_io_executor& executor, pool_options options,
+                                     pool::source from, pool::sink to) {
+  return std::make_shared<pool_core>(executor, std::move(options), std::move(from), std::move(to));
+}
 
 void async_run(const std::shared_ptr<pool_core>& core, asio::cancellation_slot slot,
                pool_handler handler) {
   core->run(slot, std::move(handler));
 }
 
+void async_submit(const std::shared_ptr<pool_core>& core, command&& cmd, job_options options,
+                  asio::cancellation_slot slot, run_handler handler) {
+  core->submit(std::move(cmd), options, slot, std::move(handler));
+}
+
+void wake(const std::shared_ptr<pool_core>& core) {
+  core->later([](pool_core& woken) { woken.wake(); });
+}
+
+void forget(const std::shared_ptr<pool_core>& core) noexcept { core->forget(); }
+
 } // namespace detail
 
+void pool_waker::operator()() const {
+  if (const auto core = core_.lock()) {
+    detail::wake(core);
+  }
+}
+
+failure_kind pool_result::why() const noexcept {
+  if (process.cancelled) {
+    return failure_kind::cancelled;
+  }
+  if (error) {
+    try {
+      std::rethrow_exception(error);
+    } catch (const timeout_expired&) {
+      return failure_kind::timeout;
+    } catch (const operation_error& other) {
+      return other.code() == asio::error::operation_aborted ? failure_kind::cancelled
+                                                            : failure_kind::output;
+    } catch (const called_process_error&) {
+    } catch (...) {
+      return failure_kind::spawn;
+    }
+  } else if (process.cmd.accepts(process.status)) {
+    return failure_kind::none;
+  }
+  return process.status.signalled() ? failure_kind::signal : failure_kind::status;
+}
+
 pool::pool(const executor_type& executor, pool_options options, source from, sink to)
-    : core_(
-          std::make_shared<detail::pool_core>(executor, options, std::move(from), std::move(to))) {}
+    : core_(detail::make_pool(executor, std::move(options), std::move(from), std::move(to))) {}
 
 pool& pool::operator=(pool&& other) noexcept {
   pool(std::move(other)).core_.swap(core_);
@@ -236,14 +534,20 @@ pool& pool::operator=(pool&& other) noexcept {
 
 pool::~pool() {
   if (core_) {
-    core_->forget();
+    detail::forget(core_);
   }
 }
 
 pool::executor_type pool::get_executor() const noexcept { return core_->executor(); }
 
-void pool::wake() {
-  core_->later([](detail::pool_core& core) { core.wake(); });
+void pool::wake() { detail::wake(core_); }
+
+void pool::close() {
+  core_->later([](detail::pool_core& core) { core.close(); });
+}
+
+void pool::set_concurrency(std::size_t most) {
+  core_->later([most](detail::pool_core& core) { core.set_concurrency(most); });
 }
 
 void pool::drain() {
@@ -258,6 +562,6 @@ void pool::kill() {
   core_->later([](detail::pool_core& core) { core.kill(); });
 }
 
-std::size_t pool::running() const { return core_->running(); }
+pool_summary pool::summary() const { return core_->summary(); }
 
 } // namespace subproc

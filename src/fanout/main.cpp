@@ -51,7 +51,8 @@ public:
 
   int run() {
     pool_ = std::make_unique<subproc::pool>(
-        context_, subproc::pool_options{options_.jobs, options_.keep_order},
+        context_,
+        subproc::pool_options{.concurrency = options_.jobs, .keep_order = options_.keep_order},
         [this](subproc::command& next) { return pull(next); },
         [this](subproc::pool_result result) { finished(std::move(result)); });
     const auto more = [this] { pool_->wake(); };

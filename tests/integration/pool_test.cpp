@@ -2,14 +2,21 @@
 
 #include "children.hpp"
 
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/cancellation_signal.hpp>
 #include <asio/io_context.hpp>
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <exception>
+#include <limits>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <poll.h>
 #include <signal.h>
@@ -118,6 +125,339 @@ TEST_SUITE("pool") {
     context.run();
     CHECK(results == 1);
     CHECK(calls == 1);
+  }
+
+  TEST_CASE("pool: what fails is run again, changed on the way, and the last try is the result") {
+    const leak_check leaks;
+    asio::io_context context;
+    int given = 0;
+    std::vector<unsigned> prepared;
+    std::vector<pool_result> got;
+    pool jobs(
+        context,
+        {.concurrency = 2,
+         .retry = {.retries = 5,
+                   .delay = 1ms,
+                   .prepare =
+                       [&](command& next, unsigned number) {
+                         prepared.push_back(number);
+                         next = steps({"out:" + std::to_string(number),
+                                       number == 3 ? "exit:0" : "exit:9"})
+                                    .out(piped);
+                       }}},
+        [&](command& next) {
+          next = steps({"exit:9"}).out(piped);
+          return given++ == 0 ? next_command::ready : next_command::end;
+        },
+        [&](pool_result result) { got.push_back(std::move(result)); });
+    pool_summary summary;
+    jobs.async_run([&](std::exception_ptr error, pool_summary all) {
+      CHECK_FALSE(error);
+      summary = all;
+    });
+    context.run();
+    REQUIRE(got.size() == 1);
+    CHECK(got[0].ok());
+    CHECK(got[0].tries == 3);
+    CHECK(got[0].process.out == pattern(3));
+    CHECK(prepared == std::vector<unsigned>{2, 3});
+    CHECK(summary.retried == 2);
+    CHECK(summary.succeeded == 1);
+    CHECK(summary.started == 1);
+  }
+
+  TEST_CASE("pool: what prepares the next try may throw, which stops the pool") {
+    const leak_check leaks;
+    asio::io_context context;
+    int results = 0;
+    pool jobs(
+        context,
+        {.concurrency = 1,
+         .retry = {.retries = 1,
+                   .prepare = [](command&, unsigned) { throw std::runtime_error("no more"); }}},
+        [&](command& next) {
+          next = steps({"exit:9"});
+          return next_command::ready;
+        },
+        [&](const pool_result& result) {
+          ++results;
+          CHECK(result.process.status == exit_status::from_code(9));
+        });
+    bool thrown = false;
+    jobs.async_run([&](std::exception_ptr error, const pool_summary&) {
+      try {
+        std::rethrow_exception(error);
+      } catch (const std::runtime_error& why) {
+        thrown = std::string(why.what()) == "no more";
+      }
+    });
+    context.run();
+    CHECK(thrown);
+    CHECK(results == 1);
+  }
+
+  TEST_CASE("pool: how a command failed is told by its kind") {
+    asio::io_context context;
+    const std::vector<std::pair<command, failure_kind>> rows{
+        {steps({"exit:0"}), failure_kind::none},
+        {steps({"exit:3"}), failure_kind::status},
+        {steps({"exit:3"}).check(), failure_kind::status},
+        {steps({"exit:3"}).ok_codes({3}), failure_kind::none},
+        {steps({"wait"}).timeout(10ms), failure_kind::timeout},
+        {command("no-such-program-anywhere"), failure_kind::spawn},
+        {command(""), failure_kind::spawn},
+        {steps({"out:1000"}).out(piped).limit(10), failure_kind::output},
+    };
+    std::size_t given = 0;
+    std::vector<failure_kind> got;
+    pool jobs(
+        context, {.concurrency = 4, .keep_order = true},
+        [&](command& next) {
+          if (given == rows.size()) {
+            return next_command::end;
+          }
+          next = rows[given++].first;
+          return next_command::ready;
+        },
+        [&](const pool_result& result) {
+          got.push_back(result.why());
+          CHECK(result.ok() == (result.why() == failure_kind::none));
+        });
+    jobs.async_run([](std::exception_ptr error, const pool_summary&) { CHECK_FALSE(error); });
+    context.run();
+    REQUIRE(got.size() == rows.size());
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      CAPTURE(to_string(rows[i].first));
+      CHECK(got[i] == rows[i].second);
+    }
+  }
+
+  TEST_CASE("pool: a halt stops what runs, and starts nothing more") {
+    const leak_check leaks;
+    const watchdog guard;
+    asio::io_context context;
+    int given = 0;
+    std::vector<failure_kind> got;
+    pool jobs(
+        context, {.concurrency = 3, .halt = {.what = halt_policy::action::now}},
+        [&](command& next) {
+          next = ++given == 3 ? steps({"exit:1"}) : steps({"wait"});
+          return next_command::ready;
+        },
+        [&](const pool_result& result) { got.push_back(result.why()); });
+    pool_summary summary;
+    jobs.async_run([&](std::exception_ptr error, const pool_summary& all) {
+      CHECK_FALSE(error);
+      summary = all;
+    });
+    context.run();
+    CHECK(got ==
+          std::vector{failure_kind::status, failure_kind::cancelled, failure_kind::cancelled});
+    CHECK(summary.halted);
+    CHECK(summary.started == 3);
+    CHECK(summary.failed == 3);
+  }
+
+  TEST_CASE("pool: commands are submitted one by one, and the urgent ones start first") {
+    const leak_check leaks;
+    asio::io_context context;
+    pool jobs(context, {.concurrency = 1});
+    std::vector<int> order;
+    const auto submit = [&](int code, int priority) {
+      jobs.async_submit(steps({"exit:" + std::to_string(code)}), {.priority = priority},
+                        [&](std::exception_ptr error, const completed_process& result) {
+                          CHECK_FALSE(error);
+                          order.push_back(static_cast<int>(result.status.exit_code().value()));
+                        });
+    };
+    submit(1, 0); // which starts at once
+    submit(2, 0);
+    submit(3, 9);
+    submit(4, 0);
+    submit(5, 9);
+    context.run();
+    CHECK(order == std::vector<int>{1, 3, 5, 2, 4});
+    CHECK(jobs.summary().failed == 5);
+  }
+
+  TEST_CASE("pool: who waits for a submitted command may give it up before it starts or after") {
+    const leak_check leaks;
+    const watchdog guard;
+    asio::io_context context;
+    pool jobs(context, {.concurrency = 1});
+    std::vector<int> ends;
+    asio::cancellation_signal cancels[2];
+    const auto submit = [&](int number, asio::cancellation_slot slot) {
+      jobs.async_submit(
+          steps({"wait"}),
+          asio::bind_cancellation_slot(
+              slot, [&ends, number](std::exception_ptr error, const completed_process& result) {
+                REQUIRE(error);
+                CHECK_THROWS_AS(std::rethrow_exception(error), operation_error);
+                CHECK(result.cancelled);
+                ends.push_back(number);
+              }));
+    };
+    submit(1, cancels[0].slot());
+    submit(2, cancels[1].slot());
+    cancels[1].emit(asio::cancellation_type::total);
+    while (ends.empty()) {
+      context.run_one();
+    }
+    cancels[0].emit(asio::cancellation_type::total);
+    context.run();
+    CHECK(ends == std::vector{2, 1});
+    CHECK(jobs.summary().started == 1);
+  }
+
+  TEST_CASE("pool: a closed pool does what it took, and refuses what comes") {
+    const leak_check leaks;
+    asio::io_context context;
+    pool jobs(context, {.concurrency = 1});
+    std::vector<std::string> events;
+    const auto submit = [&] {
+      jobs.async_submit(steps({"exit:0"}), [&](std::exception_ptr error, const completed_process&) {
+        events.push_back(error ? "refused" : "done");
+      });
+    };
+    submit();
+    submit();
+    jobs.close();
+    submit();
+    jobs.async_run([&](std::exception_ptr error, const pool_summary& all) {
+      CHECK_FALSE(error);
+      CHECK(all.succeeded == 2);
+      events.push_back("over");
+    });
+    context.run();
+    CHECK(events == std::vector<std::string>{"refused", "done", "done", "over"});
+  }
+
+  TEST_CASE("pool: what was submitted to a pool that goes completes as cancelled") {
+    const leak_check leaks;
+    const watchdog guard;
+    asio::io_context context;
+    std::optional<pool> jobs(std::in_place, context, pool_options{.concurrency = 1});
+    int cancelled = 0;
+    for (int i = 0; i < 3; ++i) {
+      jobs->async_submit(steps({"wait"}),
+                         [&](std::exception_ptr error, const completed_process& result) {
+                           cancelled += error && result.cancelled ? 1 : 0;
+                         });
+    }
+    while (jobs->running() == 0) {
+      context.run_one();
+    }
+    jobs.reset();
+    context.run();
+    CHECK(cancelled == 3);
+  }
+
+  TEST_CASE("pool: a window is asked for again while it holds starts back") {
+    const leak_check leaks;
+    asio::io_context context;
+    int asked = 0;
+    std::size_t most = 0;
+    int given = 0;
+    pool jobs(
+        context,
+        {.concurrency = 8,
+         .window =
+             [&](const pool_summary& now) {
+               most = std::max(most, now.running);
+               return ++asked < 5 ? 0U : 2U;
+             },
+         .window_interval = 1ms},
+        [&](command& next) {
+          next = steps({"exit:0"});
+          return given++ < 6 ? next_command::ready : next_command::end;
+        },
+        [](const pool_result&) {});
+    jobs.async_run([](std::exception_ptr error, const pool_summary& all) {
+      CHECK_FALSE(error);
+      CHECK(all.succeeded == 6);
+    });
+    context.run();
+    CHECK(asked > 5);
+    CHECK(most <= 2);
+  }
+
+  TEST_CASE("pool: more or fewer may run from now on") {
+    const leak_check leaks;
+    const watchdog guard;
+    asio::io_context context;
+    pool jobs(
+        context, {.concurrency = 1},
+        [](command& next) {
+          next = steps({"wait"});
+          return next_command::ready;
+        },
+        [](const pool_result&) {});
+    jobs.async_run([](std::exception_ptr, const pool_summary&) {});
+    for (const std::size_t size : {1U, 5U, 7U}) {
+      jobs.set_concurrency(size);
+      while (jobs.running() < size) {
+        context.run_one();
+      }
+      CHECK(jobs.running() == size);
+    }
+    jobs.kill();
+    context.run();
+  }
+
+  TEST_CASE("pool: a try has so many times the median of the successes") {
+    const leak_check leaks;
+    const watchdog guard;
+    asio::io_context context;
+    int given = 0;
+    std::vector<failure_kind> got;
+    std::optional<duration> own;
+    pool jobs(
+        context, {.concurrency = 1, .keep_order = true, .timeout_factor = 20},
+        [&](command& next) {
+          next = ++given < 4 ? steps({"exit:0"}) : steps({"wait"}).timeout(1h);
+          return given < 5 ? next_command::ready : next_command::end;
+        },
+        [&](const pool_result& result) {
+          got.push_back(result.why());
+          own = result.process.cmd.timeout();
+        });
+    jobs.async_run([](std::exception_ptr error, const pool_summary& all) {
+      CHECK_FALSE(error);
+      CHECK(all.median > duration());
+    });
+    context.run();
+    REQUIRE(got.size() == 4);
+    CHECK(got.back() == failure_kind::timeout);
+    CHECK(own == duration(1h)); // the command is as it was given
+  }
+
+  TEST_CASE("pool: numbers that mean nothing are refused by the name of their option") {
+    asio::io_context context;
+    const auto refused = [&](pool_options options) -> std::string {
+      try {
+        pool jobs(context, std::move(options));
+      } catch (const spawn_error& error) {
+        CHECK(error.step() == spawn_step::arguments);
+        return error.path();
+      }
+      return "";
+    };
+    constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+    CHECK(refused({}) == "");
+    CHECK(refused({.rate = -1}) == "rate");
+    CHECK(refused({.rate = nan}) == "rate");
+    CHECK(refused({.burst = 0}) == "burst");
+    CHECK(refused({.timeout_factor = 0}) == "timeout_factor");
+    CHECK(refused({.retry = {.factor = 0.5}}) == "retry.factor");
+    CHECK(refused({.retry = {.jitter = 1.5}}) == "retry.jitter");
+    CHECK(refused({.retry = {.delay = -1s}}) == "retry.delay");
+    CHECK(refused({.retry = {.longest_delay = -1s}}) == "retry.longest_delay");
+    CHECK(refused({.retry = {.on = failure_kind::cancelled}}) == "retry.on");
+    CHECK(refused({.halt = {.count = 0}}) == "halt.count");
+    CHECK(refused({.halt = {.percent = 101}}) == "halt.percent");
+    CHECK(refused({.halt = {.grace = -1s}}) == "halt.grace");
+    CHECK(refused({.window_interval = 0s}) == "window_interval");
   }
 
 } // TEST_SUITE
