@@ -56,19 +56,20 @@ public:
       error = std::current_exception();
     }
     if (!over) {
-      wait(std::move(handler));
+      wait(std::forward<Handler>(handler));
       return;
     }
     close_lines(lines_); // the streams are free when the handler is called
     lines_.reset();
-    std::move(handler)(std::move(error), std::size_t(lines_taken_));
+    std::forward<Handler>(handler)(std::move(error), std::size_t(lines_taken_));
   }
 
   template <class Handler>
   void wait(Handler&& handler) {
     const line_source_ptr lines = lines_;
     const Executor executor = executor_;
-    wait_for_lines(lines, {adapted_handler{std::move(handler), std::move(*this)}, executor});
+    wait_for_lines(lines,
+                   {adapted_handler{std::forward<Handler>(handler), std::move(*this)}, executor});
   }
 
 private:

@@ -13,7 +13,7 @@ namespace {
 // So much that the total of most inputs is soon known, for the progress bar, and no more.
 constexpr std::size_t read_ahead = 8 << 20;
 
-std::size_t bytes_held_by(const std::string& item) { return item.size() + 2 * sizeof item; }
+std::size_t bytes_held_by(const std::string& item) { return item.size() + 2 * sizeof(std::string); }
 
 } // namespace
 

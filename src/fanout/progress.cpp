@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace fanout {
 
@@ -15,7 +16,7 @@ std::string progress_line(std::size_t done, std::size_t failed, std::optional<st
     text += fmt::format("  {} failed", failed);
   }
   if (total && rate > 0) {
-    const auto left = static_cast<long>(static_cast<double>(*total - done) / rate + 0.5);
+    const auto left = std::lround(static_cast<double>(*total - done) / rate);
     text += fmt::format("  ETA {}:{:02}", left / 60, left % 60);
   }
   constexpr std::size_t frame = 4;
