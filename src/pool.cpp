@@ -284,7 +284,7 @@ private:
     source_ = nullptr;
     sink_ = nullptr;
     options_.window = nullptr;
-    options_.retry.prepare = nullptr;
+    options_.prepare = nullptr;
     std::exchange(handler_, {}).complete(error_, summary_);
   }
 
@@ -369,6 +369,9 @@ private:
 
   void start(job_slot at, steady_clock::time_point now) {
     entry& next = jobs_[at];
+    if (!prepare(at)) {
+      return;
+    }
     const std::optional<duration> limit = machine_.time_limit();
     command cmd;
     if (machine_.has_time_limits()) {
@@ -391,6 +394,23 @@ private:
     running->start(std::move(cmd), {});
   }
 
+  /// False when that failed, which ends the job.
+  bool prepare(job_slot at) {
+    if (!options_.prepare || gone_) {
+      return true;
+    }
+    try {
+      options_.prepare(jobs_[at].next,
+                       {machine_.sequence(at), machine_.tries(at), machine_.place(at)});
+      return true;
+    } catch (...) {
+      fail_later(std::current_exception());
+      machine_.halt();
+      machine_.finished(at, failure_kind::cancelled, {}, steady_clock::now());
+      return false;
+    }
+  }
+
   void finished(job_slot at, std::exception_ptr error, completed_process result) {
     const auto now = steady_clock::now();
     entry& ended = jobs_[at];
@@ -405,21 +425,8 @@ private:
       ended.result = {};
     } else if (!machine_.finished(at, why, now - ended.started, now)) {
       ended.next = ended.result.process.cmd;
-      prepare(ended);
     }
     pump();
-  }
-
-  void prepare(entry& again) {
-    if (!options_.retry.prepare || gone_) {
-      return;
-    }
-    try {
-      options_.retry.prepare(again.next, again.result.tries + 1);
-    } catch (...) {
-      machine_.halt();
-      fail_later(std::current_exception());
-    }
   }
 
   void deliver(job_slot at) {

@@ -1,6 +1,7 @@
 #include "pool_machine.hpp"
 
 #include <cmath>
+#include <functional>
 #include <thread>
 #include <utility>
 
@@ -42,7 +43,6 @@ pool_machine::pool_machine(const pool_options& options, std::uint64_t seed)
     : concurrency_(std::max<std::size_t>(1, options.concurrency)), keep_order_(options.keep_order),
       timeout_factor_(options.timeout_factor), retry_(options.retry), halt_(options.halt),
       random_(seed) {
-  retry_.prepare = nullptr;
   if (options.rate > 0) {
     interval_ = duration(std::chrono::duration<double>(1 / options.rate)).count();
     burst_ = duration(std::chrono::duration<double>(
@@ -85,6 +85,13 @@ std::optional<pool_machine::slot> pool_machine::take_start(time_point now) {
   } else {
     ++summary_.retried;
   }
+  if (free_places_.empty()) {
+    free_places_.reserve(++places_);
+    free_places_.push_back(places_);
+  }
+  std::ranges::pop_heap(free_places_, std::greater());
+  taken.place = free_places_.back();
+  free_places_.pop_back();
   ++summary_.running;
   next_start_ = std::max(next_start_, now) + interval_;
   return next;
@@ -151,7 +158,7 @@ bool pool_machine::refused(slot which, time_point now) {
     return false;
   }
   ++summary_.refused;
-  --summary_.running;
+  stopped_running(job);
   if (--job.tries == 0) {
     --summary_.started;
   } else {
@@ -173,7 +180,7 @@ bool pool_machine::refused(slot which, time_point now) {
 
 bool pool_machine::finished(slot which, failure_kind why, duration took, time_point now) {
   record& job = jobs_[which];
-  --summary_.running;
+  stopped_running(job);
   if (why != failure_kind::spawn && ++fine_starts_ >= room_) {
     fine_starts_ = 0;
     room_ = room_ < concurrency_ ? room_ + 1 : static_cast<std::size_t>(-1);
@@ -257,6 +264,12 @@ void pool_machine::queue_due(time_point now) {
     waiting_.pop_back();
     enqueue(next);
   }
+}
+
+void pool_machine::stopped_running(record& job) {
+  --summary_.running;
+  free_places_.push_back(job.place);
+  std::ranges::push_heap(free_places_, std::greater());
 }
 
 void pool_machine::end(slot which) {

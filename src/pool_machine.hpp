@@ -66,6 +66,8 @@ public:
   void halt();
 
   std::uint64_t sequence(slot job) const noexcept { return jobs_[job].sequence; }
+  /// Which of those that run at once it is, from 1, once it was started.
+  std::size_t place(slot job) const noexcept { return jobs_[job].place; }
   unsigned tries(slot job) const noexcept { return jobs_[job].tries; }
   std::size_t running() const noexcept { return summary_.running; }
   pool_summary summary() const noexcept;
@@ -76,6 +78,7 @@ private:
     std::uint64_t delivery = 0; ///< when its turn is
     time_point due{};
     int priority = 0;
+    std::uint32_t place = 0;
     unsigned tries = 0;
     unsigned refusals = 0; ///< in a row, with nothing running
   };
@@ -89,6 +92,7 @@ private:
   time_point gate() const noexcept { return std::max(not_before_, next_start_ - burst_); }
   void enqueue(slot job);
   void queue_due(time_point now);
+  void stopped_running(record& job);
   void end(slot job);
   void end_all(std::vector<slot>& jobs);
   void count(bool success);
@@ -109,6 +113,8 @@ private:
   std::vector<slot> queued_; // these three are heaps
   std::vector<slot> waiting_;
   std::vector<slot> over_;
+  std::vector<std::uint32_t> free_places_; ///< of those up to places_
+  std::uint32_t places_ = 0;
 
   std::size_t window_ = static_cast<std::size_t>(-1);
   std::size_t room_ = static_cast<std::size_t>(-1); ///< what the system has room for

@@ -46,9 +46,13 @@ struct retry_policy {
   /// The part of a delay, 0 to 1, of which a random share is taken off, so that what failed together
   /// does not come back together.
   double jitter = 0.5;
-  /// May change the command before each further try, from try 2 on: more memory, another host. On
-  /// the pool's executor, as the source; what it throws stops the pool.
-  std::function<void(command& next, unsigned number)> prepare{};
+};
+
+/// A try that is about to start.
+struct job_try {
+  std::uint64_t sequence = 0; ///< the command's place in the input, from 1
+  unsigned number = 1;        ///< from 1
+  std::size_t slot = 1;       ///< no other that runs has it: the lowest from 1 that was free
 };
 
 /// When a pool starts nothing more before its input ends.
@@ -96,6 +100,10 @@ struct pool_options {
   /// before a start, and again every `window_interval` while it holds one back. What runs goes on.
   std::function<std::size_t(const pool_summary& now)> window{};
   duration window_interval = std::chrono::milliseconds(250);
+  /// May change a command before each of its tries: by the slot, more memory for the second. What it
+  /// was changed to is what the next try gets. Called on the executor, as the source; what it throws
+  /// stops the pool.
+  std::function<void(command& next, const job_try& which)> prepare{};
   /// Results in the order of the input. How far others may run ahead of a slow one is bounded.
   bool keep_order = false;
   /// Starts a second, 0 for no bound; after a pause up to `burst` of them at once.

@@ -136,15 +136,18 @@ TEST_SUITE("pool") {
     pool jobs(
         context,
         {.concurrency = 2,
-         .retry = {.retries = 5,
-                   .delay = 1ms,
-                   .prepare =
-                       [&](command& next, unsigned number) {
-                         prepared.push_back(number);
-                         next = steps({"out:" + std::to_string(number),
-                                       number == 3 ? "exit:0" : "exit:9"})
-                                    .out(piped);
-                       }}},
+         .prepare =
+             [&](command& next, const job_try& which) {
+               CHECK(which.sequence == 1);
+               CHECK(which.slot == 1);
+               prepared.push_back(which.number);
+               if (which.number > 1) {
+                 next = steps({"out:" + std::to_string(which.number),
+                               which.number == 3 ? "exit:0" : "exit:9"})
+                            .out(piped);
+               }
+             },
+         .retry = {.retries = 5, .delay = 1ms}},
         [&](command& next) {
           next = steps({"exit:9"}).out(piped);
           return given++ == 0 ? next_command::ready : next_command::end;
@@ -160,28 +163,31 @@ TEST_SUITE("pool") {
     CHECK(got[0].ok());
     CHECK(got[0].tries == 3);
     CHECK(got[0].process.out == pattern(3));
-    CHECK(prepared == std::vector<unsigned>{2, 3});
+    CHECK(prepared == std::vector<unsigned>{1, 2, 3});
     CHECK(summary.retried == 2);
     CHECK(summary.succeeded == 1);
     CHECK(summary.started == 1);
   }
 
-  TEST_CASE("pool: what prepares the next try may throw, which stops the pool") {
+  TEST_CASE("pool: what prepares a try may throw, which stops the pool") {
     const leak_check leaks;
     asio::io_context context;
     int results = 0;
     pool jobs(
         context,
         {.concurrency = 1,
-         .retry = {.retries = 1,
-                   .prepare = [](command&, unsigned) { throw std::runtime_error("no more"); }}},
+         .prepare =
+             [](command&, const job_try& which) {
+               if (which.sequence == 2) {
+                 throw std::runtime_error("no more");
+               }
+             }},
         [&](command& next) {
           next = steps({"exit:9"});
           return next_command::ready;
         },
         [&](const pool_result& result) {
-          ++results;
-          CHECK(result.process.status == exit_status::from_code(9));
+          CHECK(result.why() == (++results == 1 ? failure_kind::status : failure_kind::cancelled));
         });
     bool thrown = false;
     jobs.async_run([&](std::exception_ptr error, const pool_summary&) {
@@ -193,7 +199,7 @@ TEST_SUITE("pool") {
     });
     context.run();
     CHECK(thrown);
-    CHECK(results == 1);
+    CHECK(results == 2);
   }
 
   TEST_CASE("pool: how a command failed is told by its kind") {

@@ -175,6 +175,20 @@ TEST_SUITE("pool_machine") {
     CHECK(order == std::vector<std::uint64_t>{2, 4, 1, 3});
   }
 
+  TEST_CASE("pool_machine: those that run have places, the lowest that are free") {
+    driven jobs({.concurrency = 4});
+    const auto first = jobs.start_all();
+    for (std::size_t i = 0; i < 4; ++i) {
+      CHECK(jobs.machine.place(first[i]) == i + 1);
+    }
+    jobs.end(first[3]);
+    jobs.end(first[1]);
+    const auto next = jobs.start_all();
+    REQUIRE(next.size() == 2);
+    CHECK(jobs.machine.place(next[0]) == 2);
+    CHECK(jobs.machine.place(next[1]) == 4);
+  }
+
   TEST_CASE("pool_machine: a rate bounds the starts, and after a pause a burst may start") {
     driven jobs({.concurrency = 100, .rate = 10, .burst = 3});
     CHECK(jobs.start_all().size() == 3);
