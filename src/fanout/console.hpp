@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdio>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -46,8 +45,16 @@ int write_all(int stream, std::string_view text);
 /// ends.
 void start_thread(std::function<void()> work);
 
-/// Creates or empties a file that no job inherits. Null with errno.
-std::FILE* create_file(const std::string& path);
+/// A file that no job inherits, for read_some and write_all; -1 with errno.
+enum class file_use { read, create, append };
+int open_file(const std::string& path, file_use use);
+void close_file(int descriptor);
+
+/// Jobs end with fanout, however it ends.
+extern const bool jobs_die_with_fanout;
+
+/// The program, and what it starts, gives way to others: 0 not at all, 19 most. 0, or an error.
+int be_nice(int niceness);
 
 /// Ends the program, whatever its threads do.
 [[noreturn]] void leave(int code);

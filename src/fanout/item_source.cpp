@@ -3,6 +3,7 @@
 #include "console.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <system_error>
 #include <utility>
@@ -31,11 +32,20 @@ item_source::item_source(int descriptor, char separator, std::function<void()> m
   });
 }
 
+item_source::item_source(const std::string& path, char separator, std::function<void()> more)
+    : queue_(std::make_shared<queue>()) {
+  queue_->name = "'" + path + "'";
+  start_thread([to = queue_, path, separator, more = std::move(more)] {
+    const int descriptor = open_file(path, file_use::read);
+    read(to, descriptor, separator, more, descriptor < 0 ? errno : 0);
+    close_file(descriptor);
+  });
+}
+
 void item_source::read(std::shared_ptr<queue> to, int descriptor, char separator,
-                       const std::function<void()>& more) {
+                       const std::function<void()>& more, int failure) {
   std::string rest;
   char buffer[65536];
-  int failure = 0;
   const auto put = [&](std::string item) {
     std::unique_lock lock(to->mutex);
     to->room.wait(lock, [&] { return to->bytes < read_ahead; });
@@ -48,7 +58,7 @@ void item_source::read(std::shared_ptr<queue> to, int descriptor, char separator
       more();
     }
   };
-  for (;;) {
+  while (failure == 0) {
     const auto [size, error] = read_some(descriptor, buffer, sizeof buffer);
     if (size == 0) {
       failure = error;
@@ -82,7 +92,8 @@ item_source::state item_source::next(std::string& item) {
   const std::lock_guard lock(queue_->mutex);
   if (queue_->items.empty()) {
     if (queue_->failure != 0) {
-      throw std::system_error(queue_->failure, std::generic_category(), "cannot read the items");
+      throw std::system_error(queue_->failure, std::generic_category(),
+                              "cannot read " + queue_->name);
     }
     queue_->asked = !queue_->ended;
     return queue_->ended ? state::end : state::later;

@@ -23,6 +23,8 @@ public:
   /// From a descriptor, separated by newlines or NULs; `more` is called, on the thread, after a
   /// `later`. Throws std::system_error.
   item_source(int descriptor, char separator, std::function<void()> more);
+  /// The same from a file, which is opened on the thread.
+  item_source(const std::string& path, char separator, std::function<void()> more);
 
   /// Takes the next item. Throws std::system_error when the descriptor could not be read to its
   /// end.
@@ -41,10 +43,11 @@ private:
     bool asked = false;
     bool ended = false;
     int failure = 0; // why it ended, if not well
+    std::string name = "the items";
   };
 
   static void read(std::shared_ptr<queue> to, int descriptor, char separator,
-                   const std::function<void()>& more);
+                   const std::function<void()>& more, int failure = 0);
 
   std::shared_ptr<queue> queue_;
 };

@@ -3,14 +3,11 @@
 #include <subproc/quote.hpp>
 
 #include <algorithm>
-#include <array>
-#include <optional>
+#include <charconv>
 #include <utility>
 
 namespace fanout {
 namespace {
-
-constexpr std::array<std::string_view, 4> of_an_item{"{}", "{.}", "{/}", "{//}"};
 
 std::string_view base_name(std::string_view item) {
   return item.substr(item.find_last_of('/') + 1); // npos + 1 is 0
@@ -32,79 +29,171 @@ std::string_view without_extension(std::string_view item) {
   return item.substr(0, item.size() - base_name(item).size() + dot);
 }
 
-std::optional<std::string> value(std::string_view name, std::string_view item,
-                                 std::uint64_t number) {
-  if (name == "{}") {
-    return std::string(item);
-  }
-  if (name == "{.}") {
-    return std::string(without_extension(item));
-  }
-  if (name == "{/}") {
-    return std::string(base_name(item));
-  }
-  if (name == "{//}") {
-    return std::string(folder(item));
-  }
-  if (name == "{#}") {
-    return std::to_string(number);
-  }
-  return std::nullopt;
-}
-
 // A NUL byte cannot be quoted. It is left to the start of the job, which refuses it: one bad item
 // fails alone.
 std::string quoted(std::string_view text) {
   return text.find('\0') == text.npos ? subproc::quote(text) : std::string(text);
 }
 
+std::string joined(const row& parts) {
+  std::string all;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    (all += i == 0 ? "" : " ") += parts[i];
+  }
+  return all;
+}
+
 } // namespace
 
 item_template::item_template(std::vector<std::string> words, bool shell)
-    : words_(std::move(words)), shell_(shell),
-      append_(std::none_of(words_.begin(), words_.end(), [](const std::string& word) {
-        return std::any_of(of_an_item.begin(), of_an_item.end(),
-                           [&](std::string_view name) { return word.find(name) != word.npos; });
-      })) {}
-
-std::string item_template::fill(std::string_view word, std::string_view item,
-                                std::uint64_t number) const {
-  std::string filled;
-  while (!word.empty()) {
-    const std::size_t open = word.find('{');
-    filled += word.substr(0, open);
-    if (open == word.npos) {
-      break;
-    }
-    word.remove_prefix(open);
-    const std::string_view name = word.substr(0, word.find('}') + 1); // npos + 1: empty
-    if (const auto text = value(name, item, number)) {
-      filled += shell_ && name != "{#}" ? quoted(*text) : *text;
-      word.remove_prefix(name.size());
-    } else {
-      filled += '{';
-      word.remove_prefix(1);
-    }
-  }
-  return filled;
+    : words_(std::move(words)), shell_(shell) {
+  find_items();
 }
 
-subproc::command item_template::make(std::string_view item, std::uint64_t number) const {
+void item_template::name_columns(std::vector<std::string> names) {
+  names_ = std::move(names);
+  find_items();
+}
+
+std::optional<item_template::placeholder> item_template::read(std::string_view name) const {
+  using what = placeholder::what;
+  using form = placeholder::form;
+  if (name == "#") {
+    return placeholder{what::number};
+  }
+  if (name == "%") {
+    return placeholder{what::slot};
+  }
+  constexpr std::pair<std::string_view, form> forms[] = {{"", form::whole},
+                                                         {"//", form::folder},
+                                                         {"/.", form::bare_base},
+                                                         {"/", form::base},
+                                                         {".", form::no_extension}};
+  for (const auto& [ending, as] : forms) {
+    if (!name.ends_with(ending)) {
+      continue;
+    }
+    const std::string_view which = name.substr(0, name.size() - ending.size());
+    if (which.empty()) {
+      return placeholder{what::all, as};
+    }
+    std::size_t number = 0;
+    const auto [end, ec] = std::from_chars(which.data(), which.data() + which.size(), number);
+    if (ec == std::errc() && end == which.data() + which.size() && number != 0) {
+      return placeholder{what::column, as, number - 1};
+    }
+    if (const auto found = std::ranges::find(names_, which); found != names_.end()) {
+      return placeholder{what::column, as, static_cast<std::size_t>(found - names_.begin())};
+    }
+  }
+  return std::nullopt;
+}
+
+// Calls use(text, placeholder or nothing) for what a word is made of.
+template <class Use>
+void item_template::each_part(std::string_view word, Use use) const {
+  while (!word.empty()) {
+    const std::size_t open = word.find('{');
+    if (open != 0) {
+      use(word.substr(0, open), std::nullopt);
+    }
+    if (open == word.npos) {
+      return;
+    }
+    word.remove_prefix(open);
+    const std::size_t close = word.find_first_of("{}", 1);
+    const auto found =
+        close != word.npos && word[close] == '}' ? read(word.substr(1, close - 1)) : std::nullopt;
+    const std::size_t size = found ? close + 1 : 1;
+    use(word.substr(0, size), found);
+    word.remove_prefix(size);
+  }
+}
+
+void item_template::find_items() {
+  append_ = true;
+  for (const std::string& word : words_) {
+    each_part(word, [&](std::string_view, const std::optional<placeholder>& found) {
+      append_ = append_ && (!found || found->of == placeholder::what::number ||
+                            found->of == placeholder::what::slot);
+    });
+  }
+}
+
+bool item_template::has_slot() const {
+  bool has = false;
+  for (const std::string& word : words_) {
+    each_part(word, [&](std::string_view, const std::optional<placeholder>& found) {
+      has = has || (found && found->of == placeholder::what::slot);
+    });
+  }
+  return has;
+}
+
+row item_template::values(const placeholder& which, const row& columns, std::uint64_t number,
+                          std::size_t slot) const {
+  const auto shaped = [&](std::string_view item) {
+    switch (which.as) {
+    case placeholder::form::no_extension:
+      item = without_extension(item);
+      break;
+    case placeholder::form::base:
+      item = base_name(item);
+      break;
+    case placeholder::form::folder:
+      item = folder(item);
+      break;
+    case placeholder::form::bare_base:
+      item = without_extension(base_name(item));
+      break;
+    default:
+      break;
+    }
+    return shell_ ? quoted(item) : std::string(item);
+  };
+  switch (which.of) {
+  case placeholder::what::number:
+    return {std::to_string(number)};
+  case placeholder::what::slot:
+    return {std::to_string(slot)};
+  case placeholder::what::column:
+    return {which.column < columns.size() ? shaped(columns[which.column]) : ""};
+  default: {
+    row all;
+    std::ranges::transform(columns, std::back_inserter(all), shaped);
+    return all;
+  }
+  }
+}
+
+subproc::command item_template::make(const row& columns, std::uint64_t number,
+                                     std::size_t slot) const {
   std::vector<std::string> argv;
   for (const std::string& word : words_) {
-    argv.push_back(fill(word, item, number));
+    std::string filled;
+    bool spread = false;
+    each_part(word, [&](std::string_view text, const std::optional<placeholder>& found) {
+      if (!found) {
+        filled += text;
+        return;
+      }
+      row parts = values(*found, columns, number, slot);
+      if (text.size() == word.size() && parts.size() != 1) {
+        spread = true;
+        std::ranges::move(parts, std::back_inserter(argv));
+      } else {
+        filled += joined(parts);
+      }
+    });
+    if (!spread) {
+      argv.push_back(std::move(filled));
+    }
   }
   if (append_) {
-    argv.push_back(shell_ ? quoted(item) : std::string(item));
+    std::ranges::move(values({placeholder::what::all}, columns, number, slot),
+                      std::back_inserter(argv));
   }
-  if (!shell_) {
-    return argv;
-  }
-  std::string script;
-  for (const std::string& word : argv) {
-    script += (script.empty() ? "" : " ") + word;
-  }
-  return subproc::shell(script);
+  return shell_ ? subproc::shell(joined(argv)) : subproc::command(std::move(argv));
 }
 
 } // namespace fanout

@@ -2,28 +2,56 @@
 
 #include <subproc/command.hpp>
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace fanout {
 
-/// The command line with its placeholders: {} the item, {.} without extension, {/} its last part,
-/// {//} its folder, {#} the job's number. Without any of an item, the item is appended.
+/// What a job is made of: its item, or its columns.
+using row = std::vector<std::string>;
+
+/// The command line with its placeholders: {} the item or all columns, {2} the second, {name} that of
+/// the name; with `.` before the brace without extension, `/` the last part, `//` the folder, `/.` the
+/// last part without extension; {#} the job's number, {%} its slot. Without any of an item, {} comes
+/// last. What is none of them stays as it is.
 class item_template {
 public:
   item_template(std::vector<std::string> words, bool shell);
 
-  /// The command of one item. Items are bytes and go in as they are; for a shell they are quoted.
-  subproc::command make(std::string_view item, std::uint64_t number) const;
+  /// The names that {name} may have.
+  void name_columns(std::vector<std::string> names);
+
+  /// Items are bytes and go in as they are; for a shell they are quoted. A word {} with several
+  /// columns becomes as many words.
+  subproc::command make(const row& columns, std::uint64_t number, std::size_t slot) const;
+
+  /// {%} is in it: two runs of a job may differ.
+  bool has_slot() const;
 
 private:
-  std::string fill(std::string_view word, std::string_view item, std::uint64_t number) const;
+  struct placeholder {
+    enum class what { number, slot, all, column };
+    enum class form { whole, no_extension, base, folder, bare_base };
+    what of;
+    form as = form::whole;
+    std::size_t column = 0;
+  };
+
+  std::optional<placeholder> read(std::string_view name) const;
+  void find_items();
+  template <class Use>
+  void each_part(std::string_view word, Use use) const;
+  row values(const placeholder& which, const row& columns, std::uint64_t number,
+             std::size_t slot) const;
 
   std::vector<std::string> words_;
+  std::vector<std::string> names_;
   bool shell_;
-  bool append_;
+  bool append_ = false;
 };
 
 } // namespace fanout

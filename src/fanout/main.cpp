@@ -1,7 +1,9 @@
 #include "console.hpp"
-#include "item_source.hpp"
 #include "item_template.hpp"
+#include "job_input.hpp"
 #include "joblog.hpp"
+#include "json.hpp"
+#include "machine.hpp"
 #include "options.hpp"
 #include "output.hpp"
 #include "progress.hpp"
@@ -18,10 +20,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -44,28 +51,26 @@ public:
                        jobs));
     }
     options_.jobs = jobs;
-    if (!options_.joblog.empty() && !options_.dry_run) {
-      joblog_.emplace(options_.joblog);
-    }
   }
 
+  // Throws what is to end the program; by then it has threads, which outlive this.
   int run() {
+    open_files();
     pool_ = std::make_unique<subproc::pool>(
-        context_,
-        subproc::pool_options{.concurrency = options_.jobs, .keep_order = options_.keep_order},
-        [this](subproc::command& next) { return pull(next); },
+        context_, how_to_run(), [this](subproc::command&) { return pull(); },
         [this](subproc::pool_result result) { finished(std::move(result)); });
-    const auto more = [this] { pool_->wake(); };
-    source_ = options_.items
-                  ? std::make_unique<item_source>(*options_.items)
-                  : std::make_unique<item_source>(0, options_.null_separated ? '\0' : '\n', more);
+    input_ = std::make_unique<job_input>(options_, [this] { pool_->wake(); });
     for (const int number : stop_signals()) {
       signals_.add(number);
     }
     watch_signals();
     tick();
-    pool_->async_run([this](std::exception_ptr error, subproc::pool_summary) {
+    pool_->async_run([this](std::exception_ptr error, const subproc::pool_summary& all) {
       jobs_ended_ = true;
+      halted_ = all.halted;
+      if (trace_ >= 0) {
+        output_.put(trace_, traced_ ? "\n]\n" : "[]\n");
+      }
       error_ = error_ ? error_ : std::move(error);
       ticks_.cancel();
       clear_bar();
@@ -80,62 +85,222 @@ public:
   }
 
 private:
-  subproc::next_command pull(subproc::command& next) {
+  struct job {
+    std::uint64_t number = 0; ///< its place in the input
+    std::size_t slot = 0;
+    row columns;
+  };
+
+  void open_files() {
+    if (options_.dry_run) {
+      return;
+    }
+    if (!options_.joblog.empty()) {
+      joblog_.emplace(options_.joblog, options_.resume_failed ? joblog::use::resume_failed
+                                       : options_.resume      ? joblog::use::resume
+                                                              : joblog::use::anew);
+      files_[joblog_->descriptor()] = options_.joblog;
+    }
+    json_ = options_.json == "-" ? 1 : create(options_.json);
+    trace_ = create(options_.trace);
+    if (options_.nice != 0) {
+      if (const int error = be_nice(options_.nice)) {
+        throw std::system_error(error, std::generic_category(), "--nice");
+      }
+    }
+  }
+
+  int create(const std::string& path) {
+    if (path.empty()) {
+      return -1;
+    }
+    const int descriptor = open_file(path, file_use::create);
+    if (descriptor < 0) {
+      throw std::system_error(errno, std::generic_category(), "'" + path + "'");
+    }
+    files_[descriptor] = path;
+    return descriptor;
+  }
+
+  subproc::pool_options how_to_run() {
+    subproc::pool_options how;
+    how.concurrency = options_.jobs;
+    how.keep_order = options_.keep_order;
+    how.rate = options_.rate;
+    how.timeout_factor = options_.timeout_factor;
+    how.retry = options_.retry;
+    how.halt = options_.halt;
+    how.halt.grace = std::chrono::duration<double>(options_.grace);
+    how.prepare = [this](subproc::command& next, const subproc::job_try& which) {
+      prepare(next, which);
+    };
+    if (options_.load || options_.free_memory != 0) {
+      how.window = [this](const subproc::pool_summary& now) { return window(now); };
+    }
+    return how;
+  }
+
+  // None while the machine has enough to do.
+  std::size_t window(const subproc::pool_summary& now) const {
+    const bool loaded = options_.load && processes_that_run().value_or(0) >= *options_.load;
+    const bool full =
+        options_.free_memory != 0 && available_memory().value_or(SIZE_MAX) < options_.free_memory;
+    return loaded || full ? now.running : now.running + 1;
+  }
+
+  subproc::next_command pull() {
     if (output_.full()) {
       return subproc::next_command::later; // until there is room
     }
-    std::string item;
-    switch (source_->next(item)) {
-    case item_source::state::end:
+    job next;
+    switch (input_->next(next.columns)) {
+    case job_input::state::end:
       return subproc::next_command::end;
-    case item_source::state::later:
+    case job_input::state::later:
       return subproc::next_command::later;
-    case item_source::state::item:
+    case job_input::state::item:
       break;
     }
-    subproc::command cmd = template_.make(item, ++number_);
-    if (options_.dry_run) {
-      output_.put(1, to_string(cmd) + '\n');
-      pool_->wake(); // signals have their turn, however long the input
-      return subproc::next_command::later;
+    next.number = ++number_;
+    if (number_ == 1) {
+      template_.name_columns(input_->names());
+      same_command_ = !template_.has_slot();
     }
+    if (options_.dry_run) {
+      output_.put(1, to_string(template_.make(next.columns, next.number, 1)) + '\n');
+      return in_turn();
+    }
+    if (joblog_ &&
+        joblog_->has(next.number, same_command_
+                                      ? to_string(template_.make(next.columns, next.number, 1))
+                                      : "")) {
+      ++left_out_;
+      return in_turn();
+    }
+    jobs_.emplace(++last_sequence_, std::move(next));
+    return subproc::next_command::ready;
+  }
+
+  // Nothing to start, but signals have their turn, however long the input.
+  subproc::next_command in_turn() {
+    pool_->wake();
+    return subproc::next_command::later;
+  }
+
+  void prepare(subproc::command& next, const subproc::job_try& which) {
+    job& of = jobs_.at(which.sequence);
+    of.slot = which.slot;
+    subproc::command cmd = template_.make(of.columns, of.number, of.slot);
     // A group of its own: a time-out or a stop takes all that the job has started.
     cmd.in(subproc::null).out(subproc::piped).err(subproc::piped).process_group(0);
+    cmd.die_with_parent(jobs_die_with_fanout);
+    cmd.env(subproc::environment::inherit()
+                .set("FANOUT_SEQ", std::to_string(of.number))
+                .set("FANOUT_SLOT", std::to_string(of.slot))
+                .set("FANOUT_TRY", std::to_string(which.number)));
     if (options_.max_output != 0) {
       cmd.limit(options_.max_output);
     }
     if (options_.timeout) {
       cmd.timeout(std::chrono::duration<double>(*options_.timeout));
     }
+    if (!options_.folder.empty()) {
+      cmd.cwd(options_.folder);
+    }
+    if (!options_.limits.empty()) {
+      cmd.with(subproc::limits{.rlimits = options_.limits});
+    }
     next = std::move(cmd);
-    return subproc::next_command::ready;
   }
 
   // A bar would mix with what the user types.
-  bool typed_items() const { return !options_.items && is_terminal(0); }
+  bool typed_items() const { return options_.inputs.empty() && is_terminal(0); }
 
   void finished(subproc::pool_result result) {
     if (reader_left_ || error_) {
       return; // killed because of that, and no news
     }
-    ++done_;
-    failed_ += result.ok() ? 0 : 1;
+    const job of = std::move(jobs_.extract(result.sequence).mapped());
+    if (result.tries == 0) {
+      return; // halted before it began
+    }
+    const bool stopped = result.why() == subproc::failure_kind::cancelled;
+    ++(stopped ? stopped_ : done_);
+    failed_ += result.ok() || stopped ? 0 : 1;
+    std::string why = result.ok() ? "" : reason(result);
+    if (!why.empty() && result.tries > 1) {
+      why += fmt::format(" (try {})", result.tries);
+    }
     std::string words;
-    if (!result.ok() && !options_.quiet && interrupts_ == 0) {
-      words = fmt::format("fanout: job {}: {}\n", result.sequence, reason(result));
+    if (!why.empty() && !options_.quiet && interrupts_ == 0 && !stopped) {
+      words = fmt::format("fanout: job {}: {}\n", of.number, why);
     }
-    if (joblog_) {
-      joblog_->add(result);
-    }
+    record({result, of.number, of.slot, of.columns, why}, stopped);
     const bool on_terminal = !words.empty() || !result.process.err.empty() ||
                              (stdout_shows_ && !result.process.out.empty());
     const bool had_bar = on_terminal && clear_bar();
-    output_.put(1, std::move(result.process.out));
-    output_.put(2, std::move(result.process.err));
+    if (json_ != 1) {
+      output_.put(1, tagged(of, std::move(result.process.out)));
+      output_.put(2, tagged(of, std::move(result.process.err)));
+    }
     tell(std::move(words));
+    if (joblog_ && !stopped) { // behind the output: what is logged was written
+      output_.put(joblog_->descriptor(), std::move(log_line_));
+    }
     if (had_bar) {
       draw_bar();
     }
+  }
+
+  void record(const job_report& told, bool stopped) {
+    if (json_ >= 0) {
+      output_.put(json_, json_line(told));
+    }
+    if (trace_ >= 0) {
+      output_.put(trace_,
+                  (std::exchange(traced_, true) ? ",\n" : "[\n") + trace_event(told, began_));
+    }
+    if (joblog_ && !stopped) {
+      log_line_ = joblog::line(told.result, told.number);
+    }
+    if (!options_.results.empty()) {
+      keep(told);
+    }
+  }
+
+  // RESULTS/12/stdout and stderr.
+  void keep(const job_report& told) const {
+    const std::filesystem::path folder =
+        std::filesystem::path(options_.results) / std::to_string(told.number);
+    std::filesystem::create_directories(folder);
+    for (const auto& [name, text] : {std::pair("stdout", &told.result.process.out),
+                                     std::pair("stderr", &told.result.process.err)}) {
+      std::ofstream to(folder / name, std::ios::binary);
+      to << *text;
+      to.close();
+      if (!to) {
+        throw std::system_error(errno, std::generic_category(), (folder / name).string());
+      }
+    }
+  }
+
+  std::string tagged(const job& of, std::string text) const {
+    if (!options_.tag || text.empty()) {
+      return text;
+    }
+    std::string tag;
+    for (const std::string& column : of.columns) {
+      (tag += tag.empty() ? "" : " ") += column;
+    }
+    std::ranges::replace(tag, '\n', ' ');
+    tag += '\t';
+    std::string all;
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
+      (all += tag).append(text, at, end - at);
+      at = end;
+    }
+    return all;
   }
 
   /// Words of fanout's own.
@@ -145,8 +310,10 @@ private:
     if (descriptor == 1 && error == EPIPE) {
       reader_left_ = true;
     } else {
-      error_ = std::make_exception_ptr(
-          std::system_error(error, std::generic_category(), "cannot write output"));
+      const auto file = files_.find(descriptor);
+      error_ = std::make_exception_ptr(std::system_error(
+          error, std::generic_category(),
+          file == files_.end() ? "cannot write output" : "cannot write '" + file->second + "'"));
     }
     if (jobs_ended_) {
       tell(last_words());
@@ -245,8 +412,14 @@ private:
 
   void draw_bar() {
     const std::size_t width = std::max<std::size_t>(terminal_width(2), 2) - 1;
-    tell("\r\033[K" + progress_line(done_, failed_, source_->total(), elapsed(), width));
+    tell("\r\033[K" + progress_line(done_, failed_, total(), elapsed(), width));
     bar_drawn_ = true;
+  }
+
+  /// Of the jobs to be run.
+  std::optional<std::size_t> total() const {
+    const std::optional<std::size_t> all = input_->total();
+    return all ? std::optional(*all - std::min(*all, left_out_)) : all;
   }
 
   /// Whether there was one.
@@ -275,6 +448,10 @@ private:
     if (interrupts_ != 0 && !options_.quiet) {
       return fmt::format("fanout: interrupted: {} jobs had ended, {} were stopped\n",
                          done_ - std::min(done_, left_at_interrupt_), left_at_interrupt_);
+    }
+    if (halted_ && interrupts_ == 0 && !options_.quiet) {
+      return fmt::format("fanout: halted (--halt): {} jobs had ended, {} were stopped\n", done_,
+                         stopped_);
     }
     if (show_bar_ && interrupts_ == 0) {
       return fmt::format("fanout: {} jobs, {} failed, {:.1f} s, {:.0f} a second\n", done_, failed_,
@@ -309,11 +486,23 @@ private:
   bool stdout_shows_ = is_terminal(1);
   std::optional<joblog> joblog_;
   std::unique_ptr<subproc::pool> pool_;
-  std::unique_ptr<item_source> source_;
+  std::unique_ptr<job_input> input_;
+  std::unordered_map<std::uint64_t, job> jobs_; ///< by their sequence in the pool
+  std::unordered_map<int, std::string> files_;  ///< that are written, by descriptor
+  int json_ = -1;
+  int trace_ = -1;
+  bool traced_ = false;
+  std::string log_line_;
   std::exception_ptr error_;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  std::chrono::system_clock::time_point began_ = std::chrono::system_clock::now();
   std::uint64_t number_ = 0;
+  std::uint64_t last_sequence_ = 0;
+  bool same_command_ = false; ///< whenever a job is run
+  std::size_t left_out_ = 0;
   std::size_t done_ = 0;
+  std::size_t stopped_ = 0;
+  bool halted_ = false;
   std::size_t failed_ = 0;
   int interrupts_ = 0;
   int interrupted_by_ = 0;

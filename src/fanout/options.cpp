@@ -1,15 +1,18 @@
 #include "options.hpp"
 
+#include "machine.hpp"
+
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cmath>
-#include <cstdint>
-#include <cstdio>
 #include <cstring>
 #include <iterator>
+#include <string_view>
+#include <utility>
 
 namespace fanout {
 namespace {
@@ -18,80 +21,324 @@ constexpr int bad_usage = 255;
 constexpr std::size_t most_jobs = 100'000;
 
 // CLI11 takes "-1" and "" for a size, and nan for a number of seconds.
-std::string check_size(const std::string& text, std::size_t most) {
-  std::size_t value = 0;
+template <class Number>
+std::optional<Number> whole(std::string_view text) {
+  Number value{};
   const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool fine = ec == std::errc() && end == text.data() + text.size() && value <= most;
-  return fine ? "" : fmt::format("'{}' is no whole number from 0 to {}", text, most);
+  return ec == std::errc() && end == text.data() + text.size() ? std::optional(value)
+                                                               : std::nullopt;
 }
 
-std::string check_seconds(const std::string& text, bool may_be_zero) {
-  double value = 0;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool fine = ec == std::errc() && end == text.data() + text.size() && std::isfinite(value) &&
-                    (value > 0 || (may_be_zero && value == 0));
-  return fine ? ""
-              : fmt::format("'{}' is no number of seconds{}", text, may_be_zero ? "" : " above 0");
+std::optional<double> number_from_0(std::string_view text) {
+  const auto value = whole<double>(text);
+  return value && std::isfinite(*value) && *value >= 0 ? value : std::nullopt;
+}
+
+std::optional<double> percent(std::string_view text) {
+  return text.ends_with('%') ? number_from_0(text.substr(0, text.size() - 1)) : std::nullopt;
+}
+
+[[noreturn]] void refuse(const std::string& why) { throw CLI::ValidationError(why); }
+
+double seconds(const std::string& text, bool may_be_zero) {
+  const auto value = number_from_0(text);
+  if (!value || (*value == 0 && !may_be_zero)) {
+    refuse(fmt::format("'{}' is no number of seconds{}", text, may_be_zero ? "" : " above 0"));
+  }
+  return *value;
+}
+
+std::size_t size_up_to(const std::string& text, std::size_t most) {
+  const auto value = whole<std::size_t>(text);
+  if (!value || *value > most) {
+    refuse(fmt::format("'{}' is no whole number from 0 to {}", text, most));
+  }
+  return *value;
+}
+
+std::uint64_t bytes(std::string_view text) {
+  const std::string_view units = "KMGT";
+  const std::size_t unit =
+      text.empty() ? units.npos : units.find(static_cast<char>(text.back() & ~0x20));
+  const auto value = number_from_0(text.substr(0, text.size() - (unit == units.npos ? 0 : 1)));
+  if (!value || *value >= 0x1p50) {
+    refuse(fmt::format("'{}' is no size such as 500M or 2G", text));
+  }
+  return static_cast<std::uint64_t>(
+      std::ldexp(*value, unit == units.npos ? 0 : 10 * (static_cast<int>(unit) + 1)));
+}
+
+std::size_t jobs(const std::string& text) {
+  if (const auto share = percent(text)) {
+    const auto count = static_cast<std::size_t>(std::lround(*share / 100 * processors()));
+    return std::clamp<std::size_t>(count, 1, most_jobs);
+  }
+  return size_up_to(text, most_jobs);
+}
+
+double load(const std::string& text) {
+  if (!processes_that_run()) {
+    refuse("this system does not tell its load");
+  }
+  const auto share = percent(text);
+  const auto value = share ? std::optional(*share / 100 * processors()) : number_from_0(text);
+  if (!value || *value == 0) {
+    refuse(fmt::format("'{}' is no number of processes above 0, and no percentage", text));
+  }
+  return *value;
+}
+
+subproc::failure_kind failures(const std::string& text) {
+  using kind = subproc::failure_kind;
+  constexpr std::pair<std::string_view, kind> names[] = {
+      {"fail", kind::status | kind::signal},
+      {"status", kind::status},
+      {"signal", kind::signal},
+      {"timeout", kind::timeout},
+      {"spawn", kind::spawn},
+      {"output", kind::output},
+  };
+  kind all = kind::none;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    const std::string_view name = std::string_view(text).substr(at, end - at);
+    const auto found = std::ranges::find(names, name, [](const auto& each) { return each.first; });
+    if (found == std::end(names)) {
+      refuse(fmt::format("'{}' is none of fail, status, signal, timeout, spawn, output", name));
+    }
+    all = all | found->second;
+    at = end + 1;
+  }
+  return all;
+}
+
+// As GNU parallel: never, or when,why=value: soon,fail=1 now,success=3 now,fail=20%.
+subproc::halt_policy halt(const std::string& text) {
+  using policy = subproc::halt_policy;
+  policy chosen;
+  if (text == "never") {
+    return chosen;
+  }
+  const std::size_t comma = text.find(',');
+  const std::size_t equals = text.find('=');
+  const std::string when = text.substr(0, comma);
+  const std::string why =
+      comma < equals && equals != text.npos ? text.substr(comma + 1, equals - comma - 1) : "";
+  const std::string value = equals == text.npos ? "" : text.substr(equals + 1);
+  const auto count = whole<std::uint64_t>(value);
+  chosen.percent = percent(value);
+  if ((when != "now" && when != "soon") || (why != "fail" && why != "success" && why != "done") ||
+      (!count && !chosen.percent) || (count && *count == 0) ||
+      (chosen.percent && (*chosen.percent == 0 || *chosen.percent > 100))) {
+    refuse(fmt::format(
+        "'{}' is neither 'never' nor such as now,fail=1 soon,fail=20% now,success=3 soon,done=9",
+        text));
+  }
+  chosen.what = when == "now" ? policy::action::now : policy::action::soon;
+  chosen.on = why == "fail"      ? policy::outcome::failed
+              : why == "success" ? policy::outcome::succeeded
+                                 : policy::outcome::done;
+  chosen.count = count.value_or(1);
+  return chosen;
+}
+
+subproc::resource_limit limit(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  const std::string name = text.substr(0, equals);
+  const std::string value = equals == text.npos ? "" : text.substr(equals + 1);
+  if (!subproc::find_resource(name)) {
+    refuse(fmt::format("'{}' is no limit; there are nofile, as, cpu, fsize and others", name));
+  }
+  const auto most = value == "unlimited" ? subproc::unlimited : bytes(value);
+  return {name, most, most};
+}
+
+/// The inputs, and where they begin.
+char** find_inputs(char** from, char** end, std::vector<input>& inputs) {
+  const auto separator = [](const char* word) {
+    return std::string_view(word).starts_with(":::") && std::strspn(word, ":") <= 4 &&
+           (word[std::strspn(word, ":")] == '\0' ||
+            !std::strcmp(word + std::strspn(word, ":"), "+"));
+  };
+  char** const first = std::find_if(from, end, separator);
+  for (char** at = first; at != end;) {
+    char** const next = std::find_if(at + 1, end, separator);
+    inputs.push_back(
+        {{at + 1, next}, std::strspn(*at, ":") == 4, std::strchr(*at, '+') != nullptr});
+    at = next;
+  }
+  return first;
+}
+
+/// One option whose text is read by a function of ours, which refuses.
+template <class Read>
+CLI::Option* add(CLI::App& app, const std::string& names, const std::string& what, Read read) {
+  return app
+      .add_option_function<std::string>(
+          names,
+          [read, names](const std::string& text) {
+            try {
+              read(text);
+            } catch (const CLI::ValidationError& error) {
+              throw CLI::ValidationError(names.substr(names.rfind(',') + 1), error.what());
+            }
+          },
+          what)
+      ->type_name("");
+}
+
+void add_options(CLI::App& app, options& chosen, bool all) {
+  const auto file = [](std::string& to) {
+    return [&to](const std::string& text) {
+      if (text.empty()) {
+        refuse("a file name is missing");
+      }
+      to = text;
+    };
+  };
+  app.add_flag("-0,--null", chosen.null_separated, "Items end with a NUL byte");
+  add(app, "-j,--jobs", "How many at once: N, N% of the cores (default: one a core)",
+      [&](const std::string& text) { chosen.jobs = jobs(text); });
+  add(app, "--timeout", "Seconds after which a job is killed, or N% of the median so far",
+      [&](const std::string& text) {
+        if (const auto share = percent(text); share && *share > 0) {
+          chosen.timeout_factor = *share / 100;
+        } else {
+          chosen.timeout = seconds(text, false);
+        }
+      });
+  add(app, "--retries", "Further tries of a job that fails", [&](const std::string& text) {
+    chosen.retry.retries = static_cast<unsigned>(size_up_to(text, 1000));
+  });
+  add(app, "--halt", "Stop early: now,fail=1 soon,fail=20% now,success=3 …",
+      [&](const std::string& text) { chosen.halt = halt(text); });
+  app.add_flag("-k,--keep-order", chosen.keep_order, "Output in the order of the items");
+  app.add_flag("--tag", chosen.tag, "Each line of output begins with its items");
+  add(app, "--joblog", "A line for each job, as GNU parallel's", file(chosen.joblog));
+  app.add_flag("--resume", chosen.resume, "Leave out the jobs that --joblog has");
+  app.add_flag("--resume-failed", chosen.resume_failed, "Leave out those that went well there");
+  app.add_flag("--shell", chosen.shell, "The command is a script for /bin/sh; items are quoted");
+  app.add_flag("--dry-run", chosen.dry_run, "Print the commands, run nothing");
+  app.add_flag("-q,--quiet", chosen.quiet, "No bar, no summary, no words about failed jobs");
+
+  const std::string more = all ? "More options" : ""; // no group: not shown
+  const auto rare = [&](CLI::Option* option) { option->group(more); };
+  rare(add(app, "-n,--max-args", "So many items a job",
+           [&](const std::string& text) { chosen.items_a_job = size_up_to(text, 1'000'000); }));
+  rare(add(app, "-C,--colsep", "Items have columns {1} {2} …, parted by this",
+           [&](const std::string& text) {
+             if (text.empty()) {
+               refuse("it is empty");
+             }
+             chosen.column_separator = text == "\\t" ? "\t" : text;
+           }));
+  rare(app.add_flag("--csv", chosen.csv, "Items are comma-separated values (RFC 4180)"));
+  rare(app.add_flag("--header", chosen.header, "The first item names the columns: {name}"));
+  rare(add(app, "--load", "Start nothing while so many processes run: N, N% of the cores",
+           [&](const std::string& text) { chosen.load = load(text); }));
+  rare(add(app, "--memfree", "Start nothing while less memory is free: 500M, 2G",
+           [&](const std::string& text) { chosen.free_memory = bytes(text); }));
+  rare(add(app, "--delay", "Seconds between two starts", [&](const std::string& text) {
+    const double pause = seconds(text, true);
+    chosen.rate = pause > 0 ? 1 / pause : 0;
+  }));
+  rare(add(app, "--rate", "Starts a second", [&](const std::string& text) {
+    const auto value = number_from_0(text);
+    if (!value || *value == 0) {
+      refuse(fmt::format("'{}' is no number above 0", text));
+    }
+    chosen.rate = *value;
+  }));
+  rare(add(app, "--retry-on", "Which failures: fail,timeout,signal,status,spawn,output",
+           [&](const std::string& text) { chosen.retry.on = failures(text); }));
+  rare(add(app, "--retry-delay", "Seconds before the second try; doubles with each further one",
+           [&](const std::string& text) {
+             chosen.retry.delay = std::chrono::duration<double>(seconds(text, true));
+           }));
+  rare(add(app, "--grace", "Seconds from SIGTERM to SIGKILL after Ctrl-C (5)",
+           [&](const std::string& text) { chosen.grace = seconds(text, true); }));
+  rare(add(app, "--max-output",
+           "Bytes a job may write to each of stdout and stderr before it is killed (67108864)",
+           [&](const std::string& text) { chosen.max_output = size_up_to(text, SIZE_MAX); }));
+  rare(add(app, "--nice", "Niceness of the jobs, 0 to 19",
+           [&](const std::string& text) { chosen.nice = static_cast<int>(size_up_to(text, 19)); }));
+  rare(add(app, "--limit", "NAME=VALUE: a resource limit of each job (nofile=100, as=2G)",
+           [&](const std::string& text) { chosen.limits.push_back(limit(text)); })
+           ->take_all());
+  rare(add(app, "--workdir", "The folder in which jobs run", file(chosen.folder)));
+  rare(
+      add(app, "--results", "A folder for each job's output, by its number", file(chosen.results)));
+  rare(add(app, "--json", "A line of JSON for each job; - for stdout", file(chosen.json)));
+  rare(add(app, "--trace", "A timeline that browsers' tracing pages show", file(chosen.trace)));
+  rare(app.add_flag("--bar", chosen.bar, "A progress bar even when stderr is no terminal"));
+}
+
+std::string contradiction(const options& chosen) {
+  if (chosen.csv && !chosen.column_separator.empty()) {
+    return "--csv and --colsep exclude each other";
+  }
+  if (chosen.items_a_job != 0 && (chosen.csv || !chosen.column_separator.empty())) {
+    return "-n takes whole items, --csv and --colsep their columns";
+  }
+  if ((chosen.resume || chosen.resume_failed) && chosen.joblog.empty()) {
+    return "--resume needs the --joblog of the run that it goes on with";
+  }
+  if (!chosen.inputs.empty() && chosen.inputs.front().linked) {
+    return "':::+' goes with a ':::' before it";
+  }
+  return {};
 }
 
 } // namespace
 
 parsed parse(int argc, char** argv) {
   options chosen;
+  char** const inputs = find_inputs(argv + 1, argv + argc, chosen.inputs);
+  const bool all = std::any_of(argv + 1, inputs,
+                               [](const char* word) { return !std::strcmp(word, "--help-all"); });
   CLI::App app{
-      "Runs a command for each item: of the arguments after ':::', else of the lines of stdin.\n"
-      "No shell is between. {} is the item, {.} without extension, {/} its last part, {//} its\n"
-      "folder, {#} the job's number; without any, the item is appended.",
+      "Runs a command for each item: of the arguments after ':::' (or in the files after '::::'),\n"
+      "else of the lines of stdin. No shell is between. {} is the item, {.} without extension, "
+      "{/}\n"
+      "its last part, {//} its folder, {1} {2} … its columns or those of several ':::', {#} the\n"
+      "job's number, {%} its slot; without any, the item is appended.",
       "fanout"};
   app.set_version_flag("--version", "fanout 0.1.0");
+  if (all) {
+    app.set_help_flag("--help-all", "All options");
+  } else {
+    app.set_help_flag("-h,--help", "This; --help-all shows more options");
+  }
   app.prefix_command(); // the command's own options are the command's
-  app.add_flag("-0,--null", chosen.null_separated, "Items on stdin end with a NUL byte");
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return fmt::format("fanout: {}; try --help\n", error.what());
   });
-  app.add_option("-j,--jobs", chosen.jobs, "How many at once (0: one a core)")
-      ->check([](const std::string& text) { return check_size(text, most_jobs); });
-  app.add_option("--timeout", chosen.timeout, "Seconds after which a job is killed")
-      ->check([](const std::string& text) { return check_seconds(text, false); });
-  app.add_option("--grace", chosen.grace, "Seconds from SIGTERM to SIGKILL after Ctrl-C")
-      ->check([](const std::string& text) { return check_seconds(text, true); })
-      ->capture_default_str();
-  app.add_option("--max-output", chosen.max_output,
-                 "Bytes a job may write to each of stdout and stderr before it is killed")
-      ->check([](const std::string& text) { return check_size(text, SIZE_MAX); })
-      ->capture_default_str();
-  app.add_flag("-k,--keep-order", chosen.keep_order, "Output in the order of the items");
-  app.add_option("--joblog", chosen.joblog, "A line for each job, as GNU parallel's")
-      ->check([](const std::string& text) { return text.empty() ? "a file name is missing" : ""; });
-  app.add_flag("--shell", chosen.shell, "The command is a script for /bin/sh; items are quoted");
-  app.add_flag("--dry-run", chosen.dry_run, "Print the commands, run nothing");
-  app.add_flag("--bar", chosen.bar, "A progress bar even when stderr is no terminal");
-  app.add_flag("-q,--quiet", chosen.quiet, "No bar, no summary, no words about failed jobs");
+  add_options(app, chosen, all);
   app.footer("Exit code: 0 all well, 1 to 100 so many jobs failed, 101 more, 128+N stopped by\n"
              "signal N (130 Ctrl-C, 143 SIGTERM), 255 bad usage or an error of fanout's own.");
 
   // CLI11 would take ':::' for a word like any other; what follows it is not for it.
-  char** const separator = std::find_if(argv + 1, argv + argc,
-                                        [](const char* word) { return !std::strcmp(word, ":::"); });
-  if (separator != argv + argc) {
-    chosen.items.emplace(separator + 1, argv + argc);
-  }
   try {
-    app.parse(static_cast<int>(separator - argv), argv);
+    app.parse(static_cast<int>(inputs - argv), argv);
   } catch (const CLI::ParseError& error) {
     return {std::nullopt, app.exit(error) == 0 ? 0 : bad_usage};
   }
+  const auto wrong = [](const std::string& why) {
+    std::fputs(fmt::format("fanout: {}\n", why).c_str(), stderr);
+    return parsed{std::nullopt, bad_usage};
+  };
   chosen.words = app.remaining();
   if (!chosen.words.empty() && chosen.words.front() == "--") {
     chosen.words.erase(chosen.words.begin());
   } else if (!chosen.words.empty() && chosen.words.front().starts_with('-')) {
-    std::fprintf(stderr, "fanout: no option '%s'; a command of that name goes after '--'\n",
-                 chosen.words.front().c_str());
-    return {std::nullopt, bad_usage};
+    return wrong(fmt::format("no option '{}'; a command of that name goes after '--'",
+                             chosen.words.front()));
   }
   if (chosen.words.empty()) {
-    std::fputs("fanout: no command was given; try --help\n", stderr);
-    return {std::nullopt, bad_usage};
+    return wrong("no command was given; try --help");
+  }
+  if (const std::string why = contradiction(chosen); !why.empty()) {
+    return wrong(why);
   }
   return {std::move(chosen), 0};
 }

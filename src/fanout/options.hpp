@@ -1,23 +1,55 @@
 #pragma once
 
+#include <subproc/limits.hpp>
+#include <subproc/pool_options.hpp>
+
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace fanout {
 
+/// What comes after a `:::` or its kin.
+struct input {
+  std::vector<std::string> words; ///< items, or names of files with items
+  bool files = false;
+  bool linked = false; ///< goes in step with the one before it
+};
+
 struct options {
-  std::vector<std::string> words;                ///< the command with its placeholders
-  std::optional<std::vector<std::string>> items; ///< after `:::`; else stdin
-  std::size_t jobs = 0;                          ///< 0: one a core
-  std::optional<double> timeout;
-  double grace = 5;
-  std::size_t max_output = 64 * 1024 * 1024;
-  std::string joblog;
+  std::vector<std::string> words; ///< the command with its placeholders
+  std::vector<input> inputs;      ///< none: stdin
   bool null_separated = false;
+  std::string column_separator;
+  bool csv = false;
+  bool header = false;
+  std::size_t items_a_job = 0; ///< 0: one, in columns if they are separated
   bool shell = false;
+
+  std::size_t jobs = 0; ///< 0: one a core
+  std::optional<double> load;
+  std::uint64_t free_memory = 0;
+  double rate = 0;
+  std::optional<double> timeout; ///< in seconds
+  std::optional<double> timeout_factor;
+  double grace = 5;
+  subproc::retry_policy retry;
+  subproc::halt_policy halt;
+  int nice = 0;
+  std::vector<subproc::resource_limit> limits;
+  std::string folder;
+  std::size_t max_output = 64 * 1024 * 1024;
+
   bool keep_order = false;
+  bool tag = false;
+  std::string results;
+  std::string joblog;
+  bool resume = false;
+  bool resume_failed = false;
+  std::string json;
+  std::string trace;
   bool dry_run = false;
   bool bar = false;
   bool quiet = false;

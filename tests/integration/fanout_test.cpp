@@ -280,4 +280,92 @@ TEST_SUITE("fanout") {
     CHECK(hard.wait().exit_code() == 130);
   }
 
+  TEST_CASE("fanout: what fails is tried again, as often and for what was asked") {
+    const own_folder folder;
+    const auto count = [&](const auto&... args) {
+      std::filesystem::remove(folder.path() / "tries");
+      run(fanout("-q", "-j1", "--timeout", "0.2", args..., "--shell", "echo x >>tries; eval {}",
+                 ":::", "exit 1", "kill -9 $$", "exec sleep 600", "exit 0")
+              .cwd(folder.path()));
+      std::ifstream from(folder.path() / "tries");
+      const std::string text(std::istreambuf_iterator<char>(from), {});
+      return std::count(text.begin(), text.end(), '\n');
+    };
+    CHECK(count() == 4);
+    CHECK(count("--retries", "2") == 10);
+    CHECK(count("--retries", "2", "--retry-on", "timeout") == 6);
+    CHECK(count("--retries", "1", "--retry-on", "signal,status") == 6);
+    CHECK(count("--retries", "3", "--retry-on", "spawn", "--retry-delay", "600") == 4);
+    const completed_process told = run(fanout("--retries", "2", "false", ":::", "a"));
+    CHECK(told.err.find("(try 3)") != std::string::npos);
+    CHECK(told.status.exit_code() == 1);
+  }
+
+  TEST_CASE("fanout: a halt stops what runs, or lets it end") {
+    const leak_check leaks;
+    const completed_process now = run(fanout("-j2", "--halt", "now,fail=1", "sh", "-c", "eval {}",
+                                             ":::", "exec sleep 600", "exit 3", "exit 4"));
+    CHECK(now.status.exit_code() == 1);
+    CHECK(now.err.find("halted (--halt): 1 jobs had ended, 1 were stopped") != std::string::npos);
+    const completed_process soon =
+        run(fanout("-j1", "-k", "--halt", "soon,done=2", "echo", ":::", "1", "2", "3"));
+    CHECK(soon.out == "1\n2\n");
+    CHECK(soon.status.success());
+    const completed_process won =
+        run(fanout("-j2", "--halt", "now,success=1", "sh", "-c", "eval {}", ":::", "exec sleep 600",
+                   "exit 0", "exit 4"));
+    CHECK(won.status.success());
+  }
+
+  TEST_CASE("fanout: a time-out may be a share of the median") {
+    const completed_process done =
+        run(fanout("-j1", "--timeout", "2000%", "sleep", ":::", "0.01", "0.01", "0.01", "600"));
+    CHECK(done.status.exit_code() == 1);
+    CHECK(done.err.find("killed, it took more than") != std::string::npos);
+  }
+
+  TEST_CASE("fanout: nothing starts while memory or processors are short") {
+    asio::io_context context;
+    process child(context, fanout("--bar", "--memfree", "1000000G", "echo", ":::", "a"));
+    char first;
+    asio::read(child.err(), asio::buffer(&first, 1)); // of the bar
+    child.send_signal(SIGTERM);
+    const communicate_result done = child.communicate();
+    CHECK(done.out == "");
+    CHECK(done.status.exit_code() == 143);
+    CHECK(run(fanout("--memfree", "1K", "--load", "100000", "echo", ":::", "a")).out == "a\n");
+  }
+
+  TEST_CASE("fanout: limits, niceness and folder are the jobs'") {
+    CHECK(run(fanout("--limit", "nofile=77", "--limit", "core=0", "sh", "-c", "ulimit -n",
+                     ":::", "x"))
+              .out == "77\n");
+    CHECK(run(fanout("--nice", "7", "sh", "-c", "nice", ":::", "x")).out == "7\n");
+    CHECK(run(fanout("--workdir", "/", "--shell", "pwd", ":::", "")).out == "/\n");
+  }
+
+  TEST_CASE("fanout: lines are tagged with their items") {
+    CHECK(run(fanout("-k", "--tag", "printf", "a\\nb", ":::", "x", "y\nz")).out ==
+          "x\ta\nx\tby z\ta\ny z\tb");
+  }
+
+  TEST_CASE("fanout: options that mean nothing are refused by their names") {
+    const std::vector<std::vector<std::string>> rows{
+        {"--halt", "now"},     {"--halt", "soon,fail=0"}, {"--halt", "now,fail=101%"},
+        {"--retries", "-1"},   {"--retry-on", "rain"},    {"--retry-delay", "x"},
+        {"--rate", "0"},       {"--delay", "-1"},         {"--load", "0"},
+        {"--memfree", "much"}, {"--limit", "files=3"},    {"--limit", "nofile"},
+        {"--nice", "20"},      {"--timeout", "0%"},       {"--jobs", "x%"},
+        {"--colsep", ""},      {"--joblog", ""},          {"--max-args", "-1"},
+    };
+    for (const std::vector<std::string>& row : rows) {
+      CAPTURE(row[0]);
+      CAPTURE(row[1]);
+      const completed_process done = run(fanout(row[0], row[1], "echo", ":::", "a"));
+      CHECK(done.status.exit_code() == 255);
+      CHECK(done.err.find(row[0]) != std::string::npos);
+      CHECK(done.out == "");
+    }
+  }
+
 } // TEST_SUITE

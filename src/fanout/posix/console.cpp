@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <thread>
 #include <utility>
 
@@ -112,9 +113,20 @@ void start_thread(std::function<void()> work) {
   pthread_sigmask(SIG_SETMASK, &old, nullptr);
 }
 
-std::FILE* create_file(const std::string& path) {
-  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  return descriptor < 0 ? nullptr : ::fdopen(descriptor, "w");
+int open_file(const std::string& path, file_use use) {
+  const int flags = use == file_use::read     ? O_RDONLY
+                    : use == file_use::create ? O_WRONLY | O_CREAT | O_TRUNC
+                                              : O_WRONLY | O_CREAT | O_APPEND;
+  return ::open(path.c_str(), flags | O_CLOEXEC, 0666);
+}
+
+void close_file(int descriptor) { ::close(descriptor); }
+
+const bool jobs_die_with_fanout = FANOUT_JOBS_DIE;
+
+int be_nice(int niceness) {
+  errno = 0;
+  return ::nice(niceness) == -1 ? errno : 0;
 }
 
 void leave(int code) {

@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <io.h>
+#include <sys/stat.h>
 
 #include <windows.h>
 
@@ -107,7 +108,23 @@ int write_all(int stream, std::string_view text) {
 
 void start_thread(std::function<void()> work) { std::thread(std::move(work)).detach(); }
 
-std::FILE* create_file(const std::string& path) { return ::_wfopen(to_wide(path).c_str(), L"wbN"); }
+int open_file(const std::string& path, file_use use) {
+  const int flags = use == file_use::read     ? _O_RDONLY
+                    : use == file_use::create ? _O_WRONLY | _O_CREAT | _O_TRUNC
+                                              : _O_WRONLY | _O_CREAT | _O_APPEND;
+  return ::_wopen(to_wide(path).c_str(), flags | _O_BINARY | _O_NOINHERIT, _S_IREAD | _S_IWRITE);
+}
+
+void close_file(int descriptor) { ::_close(descriptor); }
+
+const bool jobs_die_with_fanout = true;
+
+int be_nice(int niceness) {
+  const DWORD priority = niceness == 0   ? NORMAL_PRIORITY_CLASS
+                         : niceness < 10 ? BELOW_NORMAL_PRIORITY_CLASS
+                                         : IDLE_PRIORITY_CLASS;
+  return ::SetPriorityClass(::GetCurrentProcess(), priority) ? 0 : EPERM;
+}
 
 void leave(int code) {
   std::fflush(nullptr);

@@ -1,0 +1,120 @@
+// What fanout makes its jobs of: sources, columns, placeholders.
+
+#include <subproc/run.hpp>
+
+#include "children.hpp"
+
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <string>
+
+using namespace subproc;
+using namespace subproc::test;
+
+namespace {
+
+template <class... Args>
+command fanout(const Args&... args) {
+  return command(fanout_program(), args...).capture_output().in(null);
+}
+
+/// What is printed for these items on stdin.
+template <class... Args>
+std::string printed(const std::string& items, const Args&... args) {
+  const completed_process done =
+      run(command(fanout_program(), "--dry-run", args...).input(items).capture_output());
+  CAPTURE(done.err);
+  CHECK(done.status.success());
+  return done.out;
+}
+
+} // namespace
+
+TEST_SUITE("fanout_input") {
+
+  TEST_CASE("fanout_input: of several sources each combination is a job, the last varies fastest") {
+    CHECK(run(fanout("--dry-run", "x", "{2}{1}", ":::", "a", "b", ":::", "1", "2")).out ==
+          "x 1a\nx 2a\nx 1b\nx 2b\n");
+    CHECK(run(fanout("--dry-run", "x", ":::", "a", ":::", "1", ":::", "?", "!")).out ==
+          "x a 1 '?'\nx a 1 '!'\n");
+    CHECK(run(fanout("--dry-run", "x", ":::", "a", ":::")).out == "");
+  }
+
+  TEST_CASE("fanout_input: linked sources go in step, as far as all go") {
+    CHECK(run(fanout("--dry-run", "x", "{1}{2}", ":::", "a", "b", "c", ":::+", "1", "2")).out ==
+          "x a1\nx b2\n");
+    CHECK(run(fanout("--dry-run", "x", "{1}{2}{3}", ":::", "a", "b", ":::+", "1", "2", ":::", "y",
+                     "z"))
+              .out == "x a1y\nx a1z\nx b2y\nx b2z\n");
+    CHECK(run(fanout("x", ":::+", "1")).status.exit_code() == 255);
+  }
+
+  TEST_CASE("fanout_input: sources are files, and stdin is one") {
+    const own_folder folder;
+    std::ofstream(folder.path() / "list") << "a\nb\n";
+    const std::string list = (folder.path() / "list").string();
+    CHECK(run(fanout("--dry-run", "x", "::::", list)).out == "x a\nx b\n");
+    CHECK(printed("1\n2\n", "x", "::::", "-", list) == "x 1 a\nx 1 b\nx 2 a\nx 2 b\n");
+    CHECK(printed("1\n2\n", "x", "::::", "-", "::::+", list) == "x 1 a\nx 2 b\n");
+    const completed_process none = run(fanout("x", "::::", list + ".none"));
+    CHECK(none.status.exit_code() == 255);
+    CHECK(none.err.find("cannot read '" + list + ".none': No such file") != std::string::npos);
+  }
+
+  TEST_CASE("fanout_input: items have columns, by a separator or as CSV") {
+    CHECK(printed("a:b:c\nd\n", "-C", ":", "x", "{3}-{1}") == "x c-a\nx -d\n");
+    CHECK(printed("a\tb\n", "-C", "\\t", "x") == "x a b\n");
+    CHECK(printed("a,\"b,\"\"c\"\"\nd\",\r\n", "--csv", "x", "{1}", "{2}", "{3}") ==
+          "x a 'b,\"c\"\nd' ''\n");
+    const completed_process cut =
+        run(command(fanout_program(), "--dry-run", "--csv", "x").input("a,\"b").capture_output());
+    CHECK(cut.status.exit_code() == 255);
+    CHECK(cut.err.find("end within quotes") != std::string::npos);
+  }
+
+  TEST_CASE("fanout_input: a header names the columns") {
+    CHECK(printed("name,size\nf.txt,3\n", "--csv", "--header", "x", "{size}", "{name}",
+                  "{name.}") == "x 3 f.txt f\n");
+    CHECK(run(fanout("--dry-run", "--header", "x", "{who}={what}", ":::", "who", "a", "b",
+                     ":::", "what", "1"))
+              .out == "x a=1\nx b=1\n");
+  }
+
+  TEST_CASE("fanout_input: several items are one job") {
+    CHECK(printed("1\n2\n3\n4\n5\n", "-n", "2", "x") == "x 1 2\nx 3 4\nx 5\n");
+    CHECK(printed("1\n2\n3\n", "-n", "2", "x", "{2}", "<{}>") == "x 2 '<1 2>'\nx '' '<3>'\n");
+    CHECK(run(fanout("-n", "2", "--csv", "x", ":::", "a")).status.exit_code() == 255);
+  }
+
+  TEST_CASE("fanout_input: placeholders take parts of a path, of each column") {
+    CHECK(run(fanout("--dry-run", "x", "{1/}", "{2//}", "{2/.}", "{.}", "{3}", "{4x}", "{", "}",
+                     ":::", "d/a.c", ":::", "e/b.tar.gz"))
+              .out == "x a.c e b.tar d/a e/b.tar '' '{4x}' '{' '}'\n");
+    CHECK(run(fanout("--dry-run", "x", "{{}}", "{1}{1}", ":::", "a")).out == "x '{a}' aa\n");
+  }
+
+  TEST_CASE("fanout_input: for a shell all columns are quoted, whatever is in them") {
+    const std::string nasty = "a'b $(echo no) \"c\"";
+    CHECK(run(fanout("--shell", "printf '<%s>' {} {2}", ":::", nasty, ":::", "; echo no")).out ==
+          "<" + nasty + "><; echo no><; echo no>");
+  }
+
+  TEST_CASE("fanout_input: a job knows its number, its slot and its try") {
+    const completed_process done =
+        run(fanout("-j1", "--retries", "1", "sh", "-c",
+                   "echo $FANOUT_SEQ $FANOUT_SLOT $FANOUT_TRY {#} {%} {}; [ $FANOUT_TRY = {} ]",
+                   ":::", "1", "2"));
+    CHECK(done.out == "1 1 1 1 1 1\n2 1 2 2 1 2\n");
+    CHECK(done.status.success());
+  }
+
+  TEST_CASE("fanout_input: jobs that run at once have different slots") {
+    const own_folder folder;
+    CHECK(run(fanout("-j3", "sh", "-c", "mkdir slot{%} && rmdir slot{%}", ":::", "1", "2", "3", "4",
+                     "5", "6", "7", "8", "9")
+                  .cwd(folder.path()))
+              .status.success());
+  }
+
+} // TEST_SUITE
