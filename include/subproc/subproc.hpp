@@ -15,6 +15,7 @@
 #include <subproc/memory_file.hpp>
 #include <subproc/newlines.hpp>
 #include <subproc/pipe.hpp>
+#include <subproc/pipeline.hpp>
 #include <subproc/pool.hpp>
 #include <subproc/process.hpp>
 #include <subproc/quote.hpp>
