@@ -116,9 +116,8 @@ std::string end_text(const exit_status& status) {
     return *code == 0 ? "returned exit status 0, which its ok_codes() do not accept."
                       : "returned non-zero exit status " + shown_code(*code) + ".";
   }
-  return status.unknown()
-             ? "ended, but its exit status was taken by somebody else and is unknown."
-             : to_string(status) + ".";
+  return status.unknown() ? "ended, but its exit status was taken by somebody else and is unknown."
+                          : to_string(status) + ".";
 }
 
 std::string timeout_text(bool inactive, double seconds) {
@@ -198,8 +197,7 @@ subprocess_error::subprocess_error(const std::string& what, completed_process re
 
 // In each of these the text is made before the result is moved from: braces evaluate in order.
 called_process_error::called_process_error(completed_process result)
-    : subprocess_error{command_text(result) + detail::end_text(result.status),
-                       std::move(result)} {}
+    : subprocess_error{command_text(result) + detail::end_text(result.status), std::move(result)} {}
 
 called_process_error::called_process_error(const std::string& what, completed_process result)
     : subprocess_error(what, std::move(result)) {}

@@ -15,9 +15,9 @@ namespace {
 
 [[noreturn]] void refuse_stage(const pipeline& what, std::size_t stage, const char* option,
                                const std::string& why) {
-  throw pipeline_spawn_error({detail::generic_error(std::errc::invalid_argument),
-                              spawn_step::arguments, option, why},
-                             what, stage);
+  throw pipeline_spawn_error(
+      {detail::generic_error(std::errc::invalid_argument), spawn_step::arguments, option, why},
+      what, stage);
 }
 
 void check_stage(const pipeline& what, std::size_t i) {
@@ -228,8 +228,7 @@ void pipeline_operation::launched(std::exception_ptr error) {
     nothing.what = what_;
     nothing.cancelled = cancelled_;
     if (cancelled_) {
-      error = std::make_exception_ptr(
-          pipeline_aborted(asio::error::operation_aborted, nothing, 0));
+      error = std::make_exception_ptr(pipeline_aborted(asio::error::operation_aborted, nothing, 0));
     }
     held.unlock();
     for (const stage& each : stages_) {
@@ -370,8 +369,7 @@ pipeline_result pipeline_operation::take_result() {
   for (stage& each : stages_) {
     result.timed_out = result.timed_out || each.result.timed_out;
     any_cancelled = any_cancelled || each.result.cancelled;
-    result.elapsed =
-        std::max(result.elapsed, each.core->started() - started + each.result.elapsed);
+    result.elapsed = std::max(result.elapsed, each.core->started() - started + each.result.elapsed);
     result.stages.push_back(std::move(each.result));
   }
   result.cancelled = cancelled_ && any_cancelled;
@@ -390,12 +388,11 @@ std::exception_ptr pipeline_operation::judge(pipeline_result& result) {
       return std::make_exception_ptr(
           pipeline_timeout(result, which, seconds_of(which, result.stages[which].inactive)));
     }
-    return std::make_exception_ptr(
-        pipeline_aborted(code_of(stages_[which].error), result, which));
+    return std::make_exception_ptr(pipeline_aborted(code_of(stages_[which].error), result, which));
   }
   if (result.cancelled) {
-    return std::make_exception_ptr(pipeline_aborted(asio::error::operation_aborted, result,
-                                                    result.stages.size() - 1));
+    return std::make_exception_ptr(
+        pipeline_aborted(asio::error::operation_aborted, result, result.stages.size() - 1));
   }
   if (what_.checked() && result.failed) {
     return std::make_exception_ptr(pipeline_failed(result));

@@ -65,7 +65,7 @@ private:
   std::mutex mutex_;
   std::vector<stage> stages_;
   steady_clock::time_point deadline_ = steady_clock::time_point::max();
-  std::optional<std::size_t> first_failed_; ///< by itself: time, limit, an error
+  std::optional<std::size_t> first_failed_;    ///< by itself: time, limit, an error
   std::vector<asio::cancellation_type> early_; ///< cancellations before there were children
   std::size_t pending_ = 0;                    ///< runs and late stops
   bool launched_ = false;

@@ -121,7 +121,9 @@ public:
 
   /// How each stage is stopped whose command does not say it; see command::stop_steps(). Never
   /// called, all are killed at once.
-  pipeline& stop_steps(std::vector<stop_step> steps) & { return set(stop_steps_, std::move(steps)); }
+  pipeline& stop_steps(std::vector<stop_step> steps) & {
+    return set(stop_steps_, std::move(steps));
+  }
   pipeline stop_steps(std::vector<stop_step> steps) && {
     return std::move(stop_steps(std::move(steps)));
   }
