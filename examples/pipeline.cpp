@@ -10,6 +10,7 @@
 #include <exception>
 #include <iostream>
 #include <string>
+#include <string_view>
 
 using namespace std::chrono_literals;
 
@@ -65,6 +66,18 @@ bool starts_all_or_none() {
   return false;
 }
 
+bool counts_on_the_way() {
+  std::size_t bytes = 0;
+  const subproc::filter meter([&bytes](std::string_view part) {
+    bytes += part.size();
+    return std::string(part);
+  });
+  const subproc::pipeline_result done = subproc::run(
+      subproc::command("seq", "100000") | meter | subproc::command("wc", "-c").out(subproc::piped));
+  std::cout << bytes << " bytes on the way to " << done.what.stages().back() << '\n';
+  return std::stoul(done.out()) == bytes;
+}
+
 } // namespace
 
 int main() {
@@ -80,8 +93,8 @@ int main() {
   context.run();
   std::cout << words;
   const bool counted = words.find("2 is") != std::string::npos;
-  const bool right =
-      first_line_of_endless() && tells_who_failed() && starts_all_or_none() && counted;
+  const bool right = first_line_of_endless() && tells_who_failed() && starts_all_or_none() &&
+                     counts_on_the_way() && counted;
   std::cout << (right ? "as promised\n" : "not as promised\n");
   return right ? 0 : 1;
 }

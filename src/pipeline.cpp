@@ -63,6 +63,10 @@ bool died_of_sigpipe(const completed_process& ended) {
 } // namespace
 
 pipeline& pipeline::operator|=(pipeline next) & {
+  for (placed_filter& each : next.filters_) {
+    each.after += stages_.size();
+    filters_.push_back(std::move(each));
+  }
   if (stages_.empty()) {
     stages_ = std::move(next.stages_);
   } else {
@@ -81,6 +85,16 @@ pipeline& pipeline::operator|=(pipeline next) & {
   own_groups_ = own_groups_ || next.own_groups_;
   cancel_signals_ = cancel_signals_ || next.cancel_signals_;
   return *this;
+}
+
+std::vector<filter> pipeline::filters(std::size_t after) const {
+  std::vector<filter> found;
+  for (const placed_filter& each : filters_) {
+    if (each.after == after) {
+      found.push_back(each.what);
+    }
+  }
+  return found;
 }
 
 std::optional<std::size_t> pipeline::blame(const std::vector<completed_process>& ended) const {
@@ -109,10 +123,16 @@ std::optional<std::size_t> pipeline::blame(const std::vector<completed_process>&
 
 std::string to_string(const pipeline& what) {
   std::string text;
-  for (const command& stage : what.stages()) {
-    text += (text.empty() ? "" : " | ") + to_string(stage);
+  const auto add = [&text](const std::string& part) { text += (text.empty() ? "" : " | ") + part; };
+  for (std::size_t i = 0;; ++i) {
+    for (std::size_t filters = what.filters(i).size(); filters > 0; --filters) {
+      add("{filter}");
+    }
+    if (i == what.stages().size()) {
+      return text;
+    }
+    add(to_string(what.stages()[i]));
   }
-  return text;
 }
 
 std::ostream& operator<<(std::ostream& os, const pipeline& what) { return os << to_string(what); }

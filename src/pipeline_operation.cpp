@@ -70,16 +70,22 @@ pipe_between pipe_after(process_core& core) {
 void start_stages(const std::vector<core_ptr>& cores, const pipeline& what,
                   const caller_signals* signals) {
   unique_handle from_before;
+  bool filtered = false;
   std::size_t i = 0;
   try {
     for (; i < cores.size(); ++i) {
       process_core& core = *cores[i];
       command as = core.get_command();
       pipe_between next;
-      if (from_before) {
+      if (filtered) {
+        as.in(piped);
+      } else if (from_before) {
         as.in(fd(from_before.get()));
       }
-      if (i + 1 != cores.size()) {
+      filtered = !what.filters(i + 1).empty();
+      if (filtered) {
+        as.out(piped);
+      } else if (i + 1 != cores.size()) {
         next = pipe_after(core);
         as.out(fd(next.write_end.get()));
       }
@@ -119,6 +125,9 @@ bool failed_by_itself(const std::exception_ptr& error) {
 std::vector<command> stage_commands(const pipeline& what) {
   if (what.stages().empty()) {
     refuse("args", "the pipeline is empty, give at least one command");
+  }
+  if (!what.filters(0).empty() || !what.filters(what.stages().size()).empty()) {
+    refuse("filter", "a filter has to stand between two commands");
   }
   std::vector<command> commands = what.stages();
   for (std::size_t i = 0; i < commands.size(); ++i) {
@@ -240,7 +249,8 @@ void pipeline_operation::launched(std::exception_ptr error) {
   const steady_clock::time_point started = stages_.front().core->started();
   deadline_ = std::min(what_.timeout() ? what_.timeout()->after(started) : deadline_,
                        what_.deadline().value_or(deadline_));
-  for (std::size_t i = 0; i < stages_.size(); ++i) {
+  start_relays();
+  for (std::size_t i = stages_.size(); i-- > 0;) {
     const auto run = std::make_shared<run_operation>(
         executor_, run_kind::run,
         run_handler(
@@ -250,7 +260,7 @@ void pipeline_operation::launched(std::exception_ptr error) {
             executor_));
     stages_[i].run = run;
     ++pending_;
-    run->go_on(stages_[i].core, std::min(deadline_, run_deadline(*stages_[i].core)),
+    run->go_on(stages_[i].core, std::min(deadline_of(i), run_deadline(*stages_[i].core)),
                [self = shared_from_this(), i] {
                  asio::post(self->executor_, [self, i] { self->failed(i); });
                });
@@ -258,6 +268,44 @@ void pipeline_operation::launched(std::exception_ptr error) {
       run->cancel(type);
     }
   }
+}
+
+// Stops begin with the last stage: a reader must not take the end of a writer that was stopped for
+// the end of its input. So timers are set a nanosecond apart.
+steady_clock::time_point pipeline_operation::deadline_of(std::size_t which) const {
+  return deadline_ == steady_clock::time_point::max()
+             ? deadline_
+             : deadline_ + std::chrono::nanoseconds(stages_.size() - 1 - which);
+}
+
+// With the mutex held, before the runs: the pipes are not theirs.
+void pipeline_operation::start_relays() {
+  for (std::size_t after = 1; after < stages_.size(); ++after) {
+    std::vector<filter::function> functions;
+    for (const filter& each : what_.filters(after)) {
+      functions.push_back(each.call());
+    }
+    if (functions.empty()) {
+      continue;
+    }
+    const auto between = std::make_shared<relay>(
+        executor_, stages_[after - 1].core->release_stream(stream_id::out),
+        stages_[after].core->release_stream(stream_id::in), std::move(functions),
+        [self = shared_from_this()](const std::exception_ptr& error) { self->relay_ended(error); });
+    relays_.push_back(between);
+    ++relays_going_;
+    between->start();
+  }
+}
+
+void pipeline_operation::relay_ended(const std::exception_ptr& error) {
+  lock held(mutex_);
+  --relays_going_;
+  if (error && !filter_error_) {
+    filter_error_ = error;
+    stop_all();
+  }
+  check_end(std::move(held));
 }
 
 void pipeline_operation::cancel(asio::cancellation_type type) {
@@ -268,7 +316,7 @@ void pipeline_operation::cancel(asio::cancellation_type type) {
     stages_.front().core->cancel_run();
     return;
   }
-  for (std::size_t i = 0; pending_ != 0 && i < stages_.size(); ++i) {
+  for (std::size_t i = stages_.size(); pending_ != 0 && i-- > 0;) {
     if (const auto run = stages_[i].ended ? nullptr : stages_[i].run.lock()) {
       run->cancel(type);
     } else if (stages_[i].ended) {
@@ -290,7 +338,7 @@ void pipeline_operation::stop_all() {
   if (std::exchange(stopping_, true)) {
     return;
   }
-  for (std::size_t i = 0; i < stages_.size(); ++i) {
+  for (std::size_t i = stages_.size(); i-- > 0;) {
     if (stages_[i].ended) {
       stop_late(i, way_of_timeout(stages_[i].core->get_command()));
     } else if (const auto run = stages_[i].run.lock()) {
@@ -344,7 +392,14 @@ void pipeline_operation::ended(std::size_t which, std::exception_ptr error,
 }
 
 void pipeline_operation::check_end(lock held) {
-  if (pending_ != 0) {
+  if (pending_ == 0 && relays_going_ != 0) {
+    for (const auto& each : relays_) {
+      if (const auto between = each.lock()) {
+        between->stop();
+      }
+    }
+  }
+  if (pending_ != 0 || relays_going_ != 0) {
     return;
   }
   pipeline_result result = take_result();
@@ -389,6 +444,9 @@ std::exception_ptr pipeline_operation::judge(pipeline_result& result) {
           pipeline_timeout(result, which, seconds_of(which, result.stages[which].inactive)));
     }
     return std::make_exception_ptr(pipeline_aborted(code_of(stages_[which].error), result, which));
+  }
+  if (filter_error_) {
+    return filter_error_;
   }
   if (result.cancelled) {
     return std::make_exception_ptr(

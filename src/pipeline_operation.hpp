@@ -1,6 +1,7 @@
 #pragma once
 
 #include "process_core.hpp"
+#include "relay.hpp"
 #include "run_operation.hpp"
 
 #include <subproc/pipeline.hpp>
@@ -50,13 +51,16 @@ private:
   void failed(std::size_t which);
   void ended(std::size_t which, std::exception_ptr error, completed_process result);
   void late_stop_ended(std::size_t which);
+  void relay_ended(const std::exception_ptr& error);
 
   // With the mutex held.
   void stop_late(std::size_t which, way_to_stop way);
   void stop_all();
+  void start_relays();
   void check_end(lock held);
   pipeline_result take_result();
   std::exception_ptr judge(pipeline_result& result);
+  steady_clock::time_point deadline_of(std::size_t which) const;
   double seconds_of(std::size_t which, bool inactive) const;
 
   asio::any_io_executor executor_;
@@ -67,7 +71,10 @@ private:
   steady_clock::time_point deadline_ = steady_clock::time_point::max();
   std::optional<std::size_t> first_failed_;    ///< by itself: time, limit, an error
   std::vector<asio::cancellation_type> early_; ///< cancellations before there were children
-  std::size_t pending_ = 0;                    ///< runs and late stops
+  std::vector<std::weak_ptr<relay>> relays_;   ///< they own this
+  std::exception_ptr filter_error_;
+  std::size_t pending_ = 0; ///< runs and late stops
+  std::size_t relays_going_ = 0;
   bool launched_ = false;
   bool cancelled_ = false;
   bool stopping_ = false;

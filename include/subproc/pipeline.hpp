@@ -20,6 +20,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -37,6 +39,31 @@ enum class pipeline_policy {
 using pipeline_judge =
     std::function<std::optional<std::size_t>(const std::vector<completed_process>& stages)>;
 
+/// A stage within this program, between two commands: a function that gets the bytes of the one in
+/// pieces, as they come, and returns those for the other; at the end it gets none, once.
+///
+/// Nothing more is read before the next stage has taken what was made, so that a slow reader holds
+/// the writer back. It is called on the executor of the run (blocking: on the thread that runs it),
+/// one call at a time; each run has a copy of the function. What it throws stops all stages and is
+/// what the run throws. It has no place among the stages of a result.
+class filter {
+public:
+  using function = std::function<std::string(std::string_view bytes)>;
+
+  template <class Function>
+    requires std::is_invocable_r_v<std::string, Function&, std::string_view>
+  explicit filter(Function what) : function_(std::make_shared<const function>(std::move(what))) {}
+
+  /// A fresh copy.
+  function call() const { return *function_; }
+
+  /// Equal when one is a copy of the other.
+  friend bool operator==(const filter&, const filter&) = default;
+
+private:
+  std::shared_ptr<const function> function_;
+};
+
 /// Commands that run at once, each one's stdout the stdin of the next.
 ///
 /// `command("a") | command("b") | command("c")`. Between two children is a pipe of the kernel's: no
@@ -47,7 +74,8 @@ using pipeline_judge =
 /// time-outs end the whole pipeline. What concerns all is said here.
 ///
 /// Refused by the start, before anything runs: `in()` and `input()` of another than the first
-/// stage, `out()` and `capture_output()` of another than the last, `check()` of any.
+/// stage, `out()` and `capture_output()` of another than the last, `check()` of any, a filter that
+/// is not between two commands.
 /// Thread safety: a value, as command.
 class SUBPROC_API pipeline {
 public:
@@ -59,14 +87,18 @@ public:
   pipeline(Command only) {
     stages_.push_back(std::move(only));
   }
+  pipeline(filter only) { filters_.push_back({0, std::move(only)}); }
 
   /// Appends the stages of another one. Its options are taken where this one says nothing.
   pipeline& operator|=(pipeline next) &;
 
   const std::vector<command>& stages() const noexcept { return stages_; }
 
-  /// From the start of the first stage. Then every stage is stopped, and the error is a
-  /// timeout_expired. A pipeline whose children have all ended in time is a success, however late
+  /// The filters that follow after so many stages.
+  std::vector<filter> filters(std::size_t after) const;
+
+  /// From the start of the first stage. Then every stage is stopped, the last one first, and the
+  /// error is a timeout_expired. A pipeline whose children have all ended in time is a success, however late
   /// the loop was.
   pipeline& timeout(duration limit) & { return set(timeout_, limit); }
   pipeline timeout(duration limit) && { return std::move(timeout(limit)); }
@@ -147,7 +179,14 @@ private:
     return *this;
   }
 
+  struct placed_filter {
+    std::size_t after;
+    filter what;
+    friend bool operator==(const placed_filter&, const placed_filter&) = default;
+  };
+
   std::vector<command> stages_;
+  std::vector<placed_filter> filters_;
   std::optional<duration> timeout_;
   std::optional<steady_clock::time_point> deadline_;
   std::optional<std::vector<stop_step>> stop_steps_;
@@ -166,7 +205,7 @@ inline pipeline operator|(pipeline left, pipeline right) {
   return left;
 }
 
-/// The commands, quoted for a shell, with ` | ` between.
+/// The commands, quoted for a shell, with ` | ` between; a filter shows as `{filter}`.
 SUBPROC_API std::string to_string(const pipeline& what);
 SUBPROC_API std::ostream& operator<<(std::ostream& os, const pipeline& what);
 

@@ -18,10 +18,12 @@
 #include <algorithm>
 #include <atomic>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <variant>
@@ -192,6 +194,21 @@ private:
   std::vector<int> pids_;
   std::vector<std::size_t> pipes_;
 };
+
+std::string shifted(std::string_view bytes, int by) {
+  std::string text(bytes);
+  for (char& byte : text) {
+    byte = static_cast<char>(byte + by);
+  }
+  return text;
+}
+
+std::string plus_one(std::string_view bytes) { return shifted(bytes, 1); }
+std::string less_one(std::string_view bytes) { return shifted(bytes, -1); }
+
+std::function<std::string(std::string_view)> with_end(const std::string& end) {
+  return [end](std::string_view bytes) { return bytes.empty() ? end : std::string(bytes); };
+}
 
 const std::size_t much = 3 * 1024 * 1024 + 17;
 
@@ -715,6 +732,100 @@ TEST_SUITE("pipeline") {
     CHECK_THROWS_WITH(run(command("true") | command("cat") | command("sort")), "not that");
     CHECK(log == "spawn true\nspawn cat\nfailed true\n");
     CHECK_FALSE(has_children());
+  }
+
+  TEST_CASE("pipeline: a filter gets all bytes and one end, what it returns goes on") {
+    const leak_check leaks;
+    const pipeline what = steps({"out:" + std::to_string(much)}) | filter(plus_one) |
+                          command("cat") | filter(less_one) | filter(with_end("!")) |
+                          filter(with_end("?")) | steps({"echo"}).out(piped);
+    in_both_forms(what, [](const ending& got) {
+      CHECK_FALSE(got.error);
+      CHECK(got.result.stages.size() == 3);
+      CHECK(got.result.out() == pattern(much) + "!?");
+    });
+    in_both_forms(command("true") | filter(with_end("only this")) | command("cat").out(piped),
+                  [](const ending& got) { CHECK(got.result.out() == "only this"); });
+  }
+
+  TEST_CASE("pipeline: a filter is held back by a reader that does not read [T45]") {
+    const leak_check leaks;
+    const std::size_t all = 20 * 1024 * 1024;
+    const test_pipe gate;
+    std::size_t seen = 0;
+    const auto count = [&seen](std::string_view bytes) {
+      seen += bytes.size();
+      return std::string(bytes);
+    };
+    asio::io_context loop;
+    auto done = async_run(
+        loop,
+        steps({"zeros:" + std::to_string(all)}) | filter(count) |
+            with_descriptors(steps({"byte:3", "count"}), {{3, gate.read_end.get()}}).out(piped),
+        asio::use_future);
+    while (seen == 0 || loop.run_one_for(100ms) != 0) {
+      loop.run_one_for(1ms);
+    }
+    CHECK(seen < 1024 * 1024);
+    REQUIRE(::write(gate.write_end.get(), "x", 1) == 1);
+    loop.run();
+    CHECK(done.get().out() == std::to_string(all));
+    CHECK(seen == all);
+  }
+
+  TEST_CASE("pipeline: what a filter throws stops all stages and is the error") {
+    const leak_check leaks;
+    const auto refuse = [](std::string_view) -> std::string { throw std::runtime_error("no"); };
+    in_both_forms(steps({"yes"}) | filter(refuse) | unending_child(), [](const ending& got) {
+      CHECK(std::string(caught<std::runtime_error>(got.error).what()) == "no");
+      CHECK_FALSE(has_children());
+    });
+  }
+
+  TEST_CASE("pipeline: a filter ends with its reader, at the time-out and when all have ended") {
+    const leak_check leaks;
+    in_both_forms(steps({"yes"}) | filter(plus_one) | command("head", "-c", "2").out(piped),
+                  [](const ending& got) {
+                    CHECK(got.result.out() == "z\v");
+                    CHECK(got.result.stages[0].status.signal() == SIGPIPE);
+                  });
+    in_both_forms((steps({"yes"}) | filter(plus_one) | unending_child()).timeout(50ms),
+                  [](const ending& got) { caught<timeout_expired>(got.error); });
+    // What the member of a stage that has ended may write is waited for by nobody.
+    in_both_forms((command(helper("family"), "leaves", "obeys") | filter(plus_one) |
+                   command("head", "-c", "1").out(piped))
+                      .own_groups(),
+                  [](const ending& got) {
+                    CHECK_FALSE(got.error);
+                    CHECK(got.result.out().size() == 1);
+                    ::kill(-got.result.stages[0].pid, SIGKILL);
+                  });
+  }
+
+  TEST_CASE("pipeline: filters of many at once on several threads") {
+    const leak_check leaks;
+    std::atomic<int> good = 0;
+    {
+      asio::thread_pool pool(4);
+      for (int i = 0; i < starts(30); ++i) {
+        async_run(pool,
+                  steps({"out:300000"}) | filter(plus_one) | command("cat") | filter(less_one) |
+                      steps({"count"}).out(piped),
+                  [&good](std::exception_ptr error, pipeline_result result) {
+                    good += !error && result.out() == "300000" ? 1 : 0;
+                  });
+      }
+      pool.join();
+    }
+    CHECK(good == starts(30));
+    bool called = false;
+    {
+      asio::io_context loop;
+      async_run(loop, steps({"yes"}) | filter(plus_one) | unending_child(),
+                [&](std::exception_ptr, pipeline_result) { called = true; });
+      loop.run_for(20ms);
+    }
+    CHECK_FALSE(called);
   }
 
   TEST_CASE("pipeline: one of a single stage is that command") {

@@ -9,6 +9,7 @@
 
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -118,6 +119,10 @@ TEST_SUITE("pipeline") {
     os << what;
     CHECK(os.str() == to_string(what));
     CHECK(to_string(pipeline()).empty());
+    const filter same([](std::string_view bytes) { return std::string(bytes); });
+    CHECK(to_string(command("a") | (same | command("b"))) == "a | {filter} | b");
+    CHECK((command("a") | same | command("b")).filters(1) == std::vector<filter>{same});
+    CHECK((command("a") | same | command("b")) == (command("a") | (same | command("b"))));
   }
 
   TEST_CASE("pipeline: the policy tells which stage is to blame [T44]") {
@@ -176,6 +181,10 @@ TEST_SUITE("pipeline") {
                         "capture_output");
     check_stage_refused(command("a") | command("b").check(), 1, "check");
     CHECK_THROWS_AS(detail::stage_commands(pipeline()), spawn_error);
+    const filter same([](std::string_view bytes) { return std::string(bytes); });
+    CHECK_THROWS_AS(detail::stage_commands(same | command("a")), spawn_error);
+    CHECK_THROWS_AS(detail::stage_commands(command("a") | same), spawn_error);
+    CHECK_NOTHROW(detail::stage_commands(command("a") | same | command("b")));
   }
 
   TEST_CASE("pipeline: its options go to the stages that say nothing else") {
