@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 
 using namespace std::chrono_literals;
 using namespace subproc;
@@ -50,8 +51,16 @@ TEST_SUITE("windows: pipeline") {
     }
   }
 
+  TEST_CASE("windows: a filter of a pipeline gets all bytes and one end") {
+    const filter upper([](std::string_view bytes) {
+      return bytes.empty() ? "end" : std::string(bytes.size(), 'X');
+    });
+    const pipeline_result done = run(does("out:1000000") | upper | does("echo").out(piped));
+    CHECK(done.out() == std::string(1000000, 'X') + "end");
+  }
+
   TEST_CASE("windows: a pipeline is stopped at its time-out") {
-    const pipeline endless = does("yes") | does("echo") | does("read:1", "byte:0");
+    const pipeline endless = does("yes") | does("echo") | does("count");
     CHECK_THROWS_AS(run(pipeline(endless).timeout(100ms)), timeout_expired);
     CHECK_THROWS_AS(run(pipeline(endless).timeout(100ms).own_groups()), timeout_expired);
   }
