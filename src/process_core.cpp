@@ -7,6 +7,7 @@
 #include "launch_queue.hpp"
 #include "process_core_timer.hpp"
 #include "redirects.hpp"
+#include "usual_launcher.hpp"
 
 #include <algorithm>
 #include <new>
@@ -44,8 +45,8 @@ process_core::birth process_core::start_child(const command& as) {
   birth born;
   born.sinks = output_sinks(command_);
   born.before = steady_clock::now();
-  launcher& who = command_.launcher() ? *command_.launcher() : *default_launcher();
-  born.child = who.start(as);
+  const auto who = command_.launcher() ? command_.launcher() : usual_launcher();
+  born.child = who->start(as);
   born.start_time = std::chrono::system_clock::now();
   return born;
 }
