@@ -2,6 +2,7 @@
 
 #include <subproc/result.hpp>
 
+#include "error_text.hpp"
 #include "exit_code.hpp"
 #include "text.hpp"
 
@@ -96,18 +97,6 @@ std::string command_text(const completed_process& result) {
   return "Command '" + to_string(result.cmd) + "' ";
 }
 
-std::string status_text(const completed_process& result) {
-  const std::string text = command_text(result);
-  if (const auto code = result.status.exit_code()) {
-    return text + (*code == 0 ? "returned exit status 0, which its ok_codes() do not accept."
-                              : "returned non-zero exit status " + detail::shown_code(*code) + ".");
-  }
-  if (result.status.unknown()) {
-    return text + "ended, but its exit status was taken by somebody else and is unknown.";
-  }
-  return text + to_string(result.status) + ".";
-}
-
 // Never in exponent form, never by the locale: 0.0001 stays 0.0001.
 std::string number_text(double value) {
   char buffer[400];
@@ -119,6 +108,26 @@ std::string number_text(double value) {
 std::string sentence(std::string text) { return text.ends_with('.') ? text : text + '.'; }
 
 } // namespace
+
+namespace detail {
+
+std::string end_text(const exit_status& status) {
+  if (const auto code = status.exit_code()) {
+    return *code == 0 ? "returned exit status 0, which its ok_codes() do not accept."
+                      : "returned non-zero exit status " + shown_code(*code) + ".";
+  }
+  return status.unknown() ? "ended, but its exit status was taken by somebody else and is unknown."
+                          : to_string(status) + ".";
+}
+
+std::string timeout_text(bool inactive, double seconds) {
+  return (inactive ? "gave no output for " : "timed out after ") + number_text(seconds) +
+         " seconds.";
+}
+
+std::string failure_text(const error_code& ec) { return "failed: " + sentence(ec.message()); }
+
+} // namespace detail
 
 const detail::error_library::error_category& error_category() noexcept {
   static const subproc_category category;
@@ -178,9 +187,9 @@ const char* to_string(spawn_step step) noexcept {
 std::ostream& operator<<(std::ostream& os, spawn_step step) { return os << to_string(step); }
 
 spawn_error::spawn_error(error_code ec, spawn_step step, std::string path,
-                         const std::string& detail)
-    : system_error(comparable(ec), spawn_text(step, path, detail)), step_(step),
-      path_(std::make_shared<const std::string>(std::move(path))) {}
+                         const std::string& reason)
+    : system_error(comparable(ec), spawn_text(step, path, reason)), step_(step),
+      texts_(std::make_shared<const texts>(texts{std::move(path), reason})) {}
 
 subprocess_error::subprocess_error(const std::string& what, completed_process result)
     : std::runtime_error(what),
@@ -188,18 +197,24 @@ subprocess_error::subprocess_error(const std::string& what, completed_process re
 
 // In each of these the text is made before the result is moved from: braces evaluate in order.
 called_process_error::called_process_error(completed_process result)
-    : subprocess_error{status_text(result), std::move(result)} {}
+    : subprocess_error{command_text(result) + detail::end_text(result.status), std::move(result)} {}
+
+called_process_error::called_process_error(const std::string& what, completed_process result)
+    : subprocess_error(what, std::move(result)) {}
 
 timeout_expired::timeout_expired(completed_process result, double seconds)
-    : subprocess_error{command_text(result) +
-                           (result.inactive ? "gave no output for " : "timed out after ") +
-                           number_text(seconds) + " seconds.",
+    : subprocess_error{command_text(result) + detail::timeout_text(result.inactive, seconds),
                        std::move(result)},
       seconds_(seconds) {}
 
+timeout_expired::timeout_expired(const std::string& what, completed_process result, double seconds)
+    : subprocess_error(what, std::move(result)), seconds_(seconds) {}
+
 operation_error::operation_error(error_code ec, completed_process result)
-    : subprocess_error{command_text(result) + "failed: " + sentence(ec.message()),
-                       std::move(result)},
+    : subprocess_error{command_text(result) + detail::failure_text(ec), std::move(result)},
       code_(ec) {}
+
+operation_error::operation_error(const std::string& what, error_code ec, completed_process result)
+    : subprocess_error(what, std::move(result)), code_(ec) {}
 
 } // namespace subproc

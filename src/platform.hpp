@@ -65,6 +65,8 @@ private:
 extern const int stop_signal;
 extern const int kill_signal;
 extern const int interrupt_signal;
+/// The signal of a write that nobody reads; 0 where there is none.
+extern const int broken_pipe_signal;
 
 /// Whether there is such a signal.
 bool is_signal(int number) noexcept;

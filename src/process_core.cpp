@@ -7,6 +7,7 @@
 #include "launch_queue.hpp"
 #include "process_core_timer.hpp"
 #include "redirects.hpp"
+#include "usual_launcher.hpp"
 
 #include <algorithm>
 #include <new>
@@ -40,44 +41,50 @@ void process_core::prepare_loop() {
   }
 }
 
-process_core::birth process_core::start_child() {
+process_core::birth process_core::start_child(const command& as) {
   birth born;
   born.sinks = output_sinks(command_);
   born.before = steady_clock::now();
-  launcher& who = command_.launcher() ? *command_.launcher() : *default_launcher();
-  born.child = who.start(command_);
+  const auto who = command_.launcher() ? command_.launcher() : usual_launcher();
+  born.child = who->start(as);
   born.start_time = std::chrono::system_clock::now();
   return born;
 }
 
 void process_core::launch() {
+  announce();
+  launch_announced(command_);
+}
+
+void process_core::announce() {
   check(command_);
   ask_to_spawn();
-  birth born;
   try {
     prepare_loop();
-    born = start_child();
+  } catch (...) {
+    tell_failed(std::current_exception());
+    throw;
+  }
+}
+
+void process_core::launch_announced(const command& as) {
+  birth born;
+  try {
+    born = start_child(as);
   } catch (...) {
     tell_failed(std::current_exception());
     throw;
   }
   tell_started(born);
+  const lock held(mutex_);
   attach(std::move(born));
 }
 
 void process_core::async_launch(asio::cancellation_slot slot, spawn_handler handler) {
   // On the thread that asks, which hooks may want to know.
   try {
-    check(command_);
-    ask_to_spawn();
+    announce();
   } catch (...) {
-    handler.complete(std::current_exception(), nullptr);
-    return;
-  }
-  try {
-    prepare_loop();
-  } catch (...) {
-    tell_failed(std::current_exception());
     handler.complete(std::current_exception(), nullptr);
     return;
   }
@@ -96,7 +103,7 @@ void process_core::async_launch(asio::cancellation_slot slot, spawn_handler hand
     std::exception_ptr error;
     const auto start = [&] {
       try {
-        born = self->start_child();
+        born = self->start_child(self->command_);
       } catch (...) {
         error = std::current_exception();
       }
@@ -113,6 +120,40 @@ void process_core::async_launch(asio::cancellation_slot slot, spawn_handler hand
     }
     self->launched(std::move(error), std::move(born));
   });
+}
+
+void process_core::async_launch_by(std::function<void(bool)> start, spawn_handler handler) {
+  {
+    const lock held(mutex_);
+    spawn_handler_ = std::move(handler);
+  }
+  launch_later([self = shared_from_this(), start = std::move(start)] {
+    if (!self->begin_launch()) {
+      start(false);
+      return;
+    }
+    std::exception_ptr error;
+    try {
+      start(true);
+    } catch (...) {
+      error = std::current_exception();
+    }
+    self->all_launched(std::move(error));
+  });
+}
+
+// As launched(); without a handler the loop has gone, and the drop policies say what follows.
+void process_core::all_launched(std::exception_ptr error) noexcept {
+  const lock held(mutex_);
+  if (!spawn_handler_) {
+    return;
+  }
+  const bool failed = error != nullptr;
+  std::exchange(spawn_handler_, {})
+      .complete(std::move(error), failed ? nullptr : shared_from_this());
+  if (failed) {
+    disconnect();
+  }
 }
 
 // A launch that was cancelled while it was queued does not happen.

@@ -66,6 +66,17 @@ public:
   /// Starts it on a launcher thread; the handler gets this core.
   void async_launch(asio::cancellation_slot slot, spawn_handler handler);
 
+  // A start in steps, for what starts several.
+  /// All that may refuse it, on the thread that asks. Then it is launched, or was not.
+  void announce();
+  /// `as`: the command with the streams that it gets.
+  void launch_announced(const command& as);
+  void not_launched(const std::exception_ptr& error) const noexcept { tell_failed(error); }
+  void not_launched() const noexcept { tell_cancelled(); }
+  /// Calls start(true) on a launcher thread, which starts this and others, then the handler; or
+  /// start(false) when this launch was cancelled in the queue.
+  void async_launch_by(std::function<void(bool)> start, spawn_handler handler);
+
   void drop() noexcept;
   void abandon_loop() noexcept; ///< the execution context goes away
   unique_handle release();
@@ -224,10 +235,11 @@ private:
   tee_end& tee_of(stream_id stream) noexcept { return tees_[stream == stream_id::err]; }
 
   void prepare_loop();
-  birth start_child();
+  birth start_child(const command& as);
   void attach(birth born);
   bool begin_launch() noexcept;
   void launched(std::exception_ptr error, birth born) noexcept;
+  void all_launched(std::exception_ptr error) noexcept;
   void disconnect() noexcept;
   void end_launch(); ///< with the mutex held
 

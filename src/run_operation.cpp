@@ -87,6 +87,29 @@ std::exception_ptr judge(const process_core& core, completed_process& result, er
   return nullptr;
 }
 
+way_to_stop way_to_cancel(const command& cmd, asio::cancellation_type type, bool again) {
+  const auto has = [type](asio::cancellation_type kind) {
+    return (type & kind) != asio::cancellation_type::none;
+  };
+  if (cmd.has_cancel_signals() && !has(asio::cancellation_type::terminal)) {
+    if (has(asio::cancellation_type::partial)) {
+      return {force::terminate, {{stop_signal, without_end}}};
+    }
+    return {force::interrupt, {{interrupt_signal, without_end}}};
+  }
+  if (cmd.stop_steps() && !cmd.has_cancel_signals() && !again) {
+    return {force::steps, *cmd.stop_steps()};
+  }
+  return {force::kill, {kill_step()}};
+}
+
+way_to_stop way_of_timeout(const command& cmd) {
+  if (cmd.stop_steps()) {
+    return {force::steps, *cmd.stop_steps()};
+  }
+  return {force::kill, {kill_step()}};
+}
+
 run_operation::run_operation(const asio::any_io_executor& executor, run_kind kind,
                              run_handler handler)
     : executor_(executor), kind_(kind), handler_(std::move(handler)) {}
@@ -114,24 +137,16 @@ void run_operation::start(command&& cmd, asio::cancellation_slot slot) {
 }
 
 void run_operation::cancel(asio::cancellation_type type) {
-  const auto has = [type](asio::cancellation_type kind) {
-    return (type & kind) != asio::cancellation_type::none;
-  };
-  const command& cmd = core_->get_command();
   const lock held(mutex_);
-  const bool again = std::exchange(cancelled_, true);
-  const error_code why = asio::error::operation_aborted;
-  if (cmd.has_cancel_signals() && !has(asio::cancellation_type::terminal)) {
-    if (has(asio::cancellation_type::partial)) {
-      stop_with(force::terminate, {{stop_signal, without_end}}, why);
-    } else {
-      stop_with(force::interrupt, {{interrupt_signal, without_end}}, why);
-    }
-  } else if (cmd.stop_steps() && !cmd.has_cancel_signals() && !again) {
-    stop_with(force::steps, *cmd.stop_steps(), why);
-  } else {
-    stop_with(force::kill, {kill_step()}, why);
-  }
+  way_to_stop way = way_to_cancel(core_->get_command(), type, std::exchange(cancelled_, true));
+  stop_with(way.how, std::move(way.steps), asio::error::operation_aborted);
+}
+
+void run_operation::stop_as_told() {
+  const lock held(mutex_);
+  cancelled_ = true;
+  way_to_stop way = way_of_timeout(core_->get_command());
+  stop_with(way.how, std::move(way.steps), asio::error::operation_aborted);
 }
 
 void run_operation::kill() {
@@ -206,8 +221,21 @@ void run_operation::launched(std::exception_ptr error) {
     handler_.complete(std::move(error), std::move(nothing));
     return;
   }
+  begin(run_deadline(*core_));
+}
+
+void run_operation::go_on(core_ptr core, steady_clock::time_point deadline,
+                          std::function<void()> on_failure) {
+  const lock held(mutex_);
+  core_ = std::move(core);
+  on_failure_ = std::move(on_failure);
+  borrowed_ = launched_ = true;
+  begin(deadline);
+}
+
+void run_operation::begin(steady_clock::time_point deadline) {
   communicating_ = true;
-  core_->async_communicate({}, run_deadline(*core_), {}, on_communicated(), true);
+  core_->async_communicate({}, deadline, {}, on_communicated(), true);
   if (force_ == force::kill) {
     core_->cancel_run();
   }
@@ -227,9 +255,11 @@ void run_operation::communicated(error_code ec, communicate_result got) {
     }
   } else if (!stopped_ || stopping_) {
     ec_ = ec_ ? ec_ : ec;
-    const auto& steps = core_->get_command().stop_steps();
-    if (harder(steps ? force::steps : force::kill, steps ? *steps : std::vector{kill_step()}) ||
-        !stopped_) {
+    if (on_failure_ && ec != asio::error::operation_aborted) {
+      on_failure_();
+    }
+    way_to_stop way = way_of_timeout(core_->get_command());
+    if (harder(way.how, std::move(way.steps)) || !stopped_) {
       go_on_stopping();
     }
     communicating_ = force_ != force::kill && core_->async_drain(on_communicated());
@@ -255,7 +285,9 @@ void run_operation::complete(lock held) {
   completed_process result = core_->take_result(std::move(got_));
   result.cancelled = cancelled_;
   std::exception_ptr error = judge(*core_, result, ec_, kind_);
-  core_->drop(); // off the loop, before the caller can know that it may go
+  if (!borrowed_) {
+    core_->drop(); // off the loop, before the caller can know that it may go
+  }
   held.unlock();
   handler_.complete(std::move(error), std::move(result));
 }

@@ -3,6 +3,7 @@
 #include "process_core.hpp"
 
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -12,6 +13,19 @@ namespace SUBPROC_NAMESPACE::detail {
 
 /// Refuses what a member of the run family does not take, and fills in what it implies.
 void prepare(command& cmd, run_kind kind);
+
+/// How hard a scope is being stopped. What is not harder than before changes nothing.
+enum class force : unsigned char { none, interrupt, terminate, grace, steps, kill };
+
+struct way_to_stop {
+  force how;
+  std::vector<stop_step> steps;
+};
+
+/// What a cancellation does; `again`: it is not the first.
+way_to_stop way_to_cancel(const command& cmd, asio::cancellation_type type, bool again);
+/// What the end of a run's time does.
+way_to_stop way_of_timeout(const command& cmd);
 
 /// When a run gives up, by its time-out and deadline.
 steady_clock::time_point run_deadline(const process_core& core);
@@ -28,11 +42,18 @@ public:
 
   void start(command&& cmd, asio::cancellation_slot slot);
 
+  /// Goes on with a child that was launched, until `deadline`; who calls this drops the core. When
+  /// the run fails by itself `on_failure` is called, before the stop, and it may only post.
+  void go_on(core_ptr core, steady_clock::time_point deadline, std::function<void()> on_failure);
+
   /// Ends the run in the way that the command says: by its signals, by its steps, else kill().
   void cancel(asio::cancellation_type type);
 
   /// Kills the scope; the handler is called when it is gone.
   void kill();
+
+  /// Ends the run as its time-out would: by its steps, else kill().
+  void stop_as_told();
 
   /// Stops the scope the polite way; the result is flagged as cancelled. The handler is called when
   /// the scope is empty.
@@ -41,14 +62,12 @@ public:
 private:
   using lock = std::unique_lock<std::mutex>;
 
-  /// How hard the scope is being stopped. What is not harder than before changes nothing.
-  enum class force : unsigned char { none, interrupt, terminate, grace, steps, kill };
-
   void launched(std::exception_ptr error);
   void stop_ended(error_code ec);
   void communicated(error_code ec, communicate_result got);
 
   // With the mutex held.
+  void begin(steady_clock::time_point deadline);
   bool harder(force how, std::vector<stop_step> steps);
   void stop_with(force how, std::vector<stop_step> steps, error_code why);
   void go_on_stopping();
@@ -59,7 +78,9 @@ private:
   run_kind kind_;
   run_handler handler_;
   std::shared_ptr<process_core> core_;
+  std::function<void()> on_failure_;
   std::mutex mutex_;
+  bool borrowed_ = false; ///< the core, which somebody else drops
   bool launched_ = false;
   bool communicating_ = false;
   bool stopping_ = false;

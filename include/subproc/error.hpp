@@ -60,16 +60,22 @@ SUBPROC_API std::ostream& operator<<(std::ostream& os, spawn_step step);
 class SUBPROC_API spawn_error : public system_error {
 public:
   /// `path`: the program as the caller named it (exec), the directory (chdir), the file (open), the
-  /// option that was wrong (arguments, limits), else empty. `detail`: what is wrong, where more is
+  /// option that was wrong (arguments, limits), else empty. `reason`: what is wrong, where more is
   /// known.
-  spawn_error(error_code ec, spawn_step step, std::string path, const std::string& detail = {});
+  spawn_error(error_code ec, spawn_step step, std::string path, const std::string& reason = {});
 
   spawn_step step() const noexcept { return step_; }
-  const std::string& path() const noexcept { return *path_; }
+  const std::string& path() const noexcept { return texts_->path; }
+  const std::string& reason() const noexcept { return texts_->reason; }
 
 private:
+  struct texts {
+    std::string path;
+    std::string reason;
+  };
+
   spawn_step step_;
-  std::shared_ptr<const std::string> path_;
+  std::shared_ptr<const texts> texts_; ///< a copy of an exception may not throw
 };
 
 /// A child ran and something about that is an error. Carries the whole result.
@@ -89,6 +95,9 @@ private:
 class SUBPROC_API called_process_error : public subprocess_error {
 public:
   explicit called_process_error(completed_process result);
+
+protected:
+  called_process_error(const std::string& what, completed_process result);
 };
 
 /// The time-out passed; the child was killed and reaped, and its output so far is in the result.
@@ -101,6 +110,9 @@ public:
   /// The time-out that the caller gave, in seconds.
   double timeout() const noexcept { return seconds_; }
 
+protected:
+  timeout_expired(const std::string& what, completed_process result, double seconds);
+
 private:
   double seconds_;
 };
@@ -112,6 +124,9 @@ public:
   operation_error(error_code ec, completed_process result);
 
   const error_code& code() const noexcept { return code_; }
+
+protected:
+  operation_error(const std::string& what, error_code ec, completed_process result);
 
 private:
   error_code code_;

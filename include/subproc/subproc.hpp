@@ -17,6 +17,7 @@
 #include <subproc/memory_file.hpp>
 #include <subproc/newlines.hpp>
 #include <subproc/pipe.hpp>
+#include <subproc/pipeline.hpp>
 #include <subproc/pool.hpp>
 #include <subproc/pool_options.hpp>
 #include <subproc/process.hpp>

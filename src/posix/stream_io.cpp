@@ -73,6 +73,7 @@ private:
 const int stop_signal = SIGTERM;
 const int kill_signal = SIGKILL;
 const int interrupt_signal = SIGINT;
+const int broken_pipe_signal = SIGPIPE;
 
 bool is_signal(int number) noexcept { return number > 0 && number <= sys::highest_signal(); }
 

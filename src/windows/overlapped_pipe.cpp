@@ -10,7 +10,7 @@
 namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
-constexpr std::size_t most_taken = 64 * 1024;
+constexpr std::size_t most_written = 64 * 1024;
 
 struct pipe_table {
   std::mutex mutex;
@@ -68,7 +68,7 @@ overlapped_pipe::overlapped_pipe(owned_handle handle, direction way)
   if (::CreateIoCompletionPort(handle_.get(), port_of_nobody(), 0, 0) == nullptr) {
     throw system_error(last_error(), "CreateIoCompletionPort");
   }
-  buffer_ = std::make_unique_for_overwrite<char[]>(most_taken);
+  buffer_ = std::make_unique_for_overwrite<char[]>(most_written);
 }
 
 // With the mutex held: whether nothing is under way any more.
@@ -136,7 +136,7 @@ std::size_t overlapped_pipe::write_some(const void* data, std::size_t size,
     return 0;
   }
   if (failure_ == 0 && size != 0) {
-    size = std::min(size, most_taken);
+    size = std::min(size, most_written);
     std::memcpy(buffer_.get(), data, size);
     operation_ = {};
     operation_.hEvent = not_to_the_port(event_.get());

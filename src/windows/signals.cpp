@@ -34,6 +34,7 @@ namespace detail {
 const int stop_signal = sigterm;
 const int kill_signal = sigkill;
 const int interrupt_signal = sigint;
+const int broken_pipe_signal = 0;
 
 bool is_signal(int number) noexcept {
   return number == sigint || number == sigkill || number == sigterm || number == sigbreak;

@@ -58,9 +58,9 @@ void die_at_signals_from_now_on() {
   }
 }
 
-constexpr std::array launchers{launcher_kind::none, launcher_kind::vfork, launcher_kind::fork};
+constexpr std::array ways_to_start{launcher_kind::none, launcher_kind::vfork, launcher_kind::fork};
 
-const std::string nothing = helper("nothing");
+const std::string quick_program = helper("nothing");
 const std::string forever = helper("forever");
 
 // What a handler has seen. In memory shared with children, so that one which ran in a child that is
@@ -212,7 +212,7 @@ private:
   std::thread thread_;
 };
 
-std::string read_line(process& child) {
+std::string line_from(process& child) {
   std::string line;
   asio::read_until(child.out(), asio::dynamic_buffer(line), '\n');
   return line;
@@ -229,8 +229,8 @@ TEST_SUITE("signals") {
     storm signals(::getpid(), SIGUSR1);
     int good = 0;
     for (int i = 0; i < times(100); ++i) {
-      for (const launcher_kind kind : launchers) {
-        good += run(command(nothing).launcher(make_launcher(kind))).status.success() ? 1 : 0;
+      for (const launcher_kind kind : ways_to_start) {
+        good += run(command(quick_program).launcher(make_launcher(kind))).status.success() ? 1 : 0;
       }
     }
     const unsigned long sent = signals.end();
@@ -254,8 +254,9 @@ TEST_SUITE("signals") {
       int killed = 0;
       int ended = 0;
       for (int i = 0; i < times(100); ++i) {
-        for (const launcher_kind kind : launchers) {
-          const exit_status status = run(command(nothing).launcher(make_launcher(kind))).status;
+        for (const launcher_kind kind : ways_to_start) {
+          const exit_status status =
+              run(command(quick_program).launcher(make_launcher(kind))).status;
           killed += status == exit_status::from_signal(number) ? 1 : 0;
           ended += status.success() ? 1 : 0;
         }
@@ -272,7 +273,7 @@ TEST_SUITE("signals") {
     const watchdog guard;
     const counted counting(SIGTERM);
     asio::io_context context;
-    for (const launcher_kind kind : launchers) {
+    for (const launcher_kind kind : ways_to_start) {
       CAPTURE(std::string(to_string(kind)));
       const auto by = make_launcher(kind);
       int died = 0;
@@ -280,7 +281,7 @@ TEST_SUITE("signals") {
       for (int i = 0; i < times(150); ++i) {
         process endless(context, command(forever).launcher(by));
         endless.terminate();
-        process quick(context, command(nothing).launcher(by));
+        process quick(context, command(quick_program).launcher(by));
         quick.terminate();
         died += endless.wait() == exit_status::from_signal(SIGTERM) ? 1 : 0;
         const exit_status status = quick.wait();
@@ -298,7 +299,7 @@ TEST_SUITE("signals") {
     const all_blocked blocked;
     REQUIRE(own_sets().blocked != 0);
     for (const signal_setup how : {signal_setup::standard, signal_setup::reset_all}) {
-      for (const launcher_kind kind : launchers) {
+      for (const launcher_kind kind : ways_to_start) {
         CAPTURE(std::string(to_string(kind)));
         const command cmd = status_of_child().signals(how).launcher(make_launcher(kind));
         CHECK(parse(run(cmd).out).blocked == 0);
@@ -331,7 +332,7 @@ TEST_SUITE("signals") {
     REQUIRE((own.caught & bit(SIGUSR1)) != 0);
 
     const auto check = [&](signal_setup how, const signal_sets& expected) {
-      for (const launcher_kind kind : launchers) {
+      for (const launcher_kind kind : ways_to_start) {
         CAPTURE(std::string(to_string(kind)));
         const command cmd = status_of_child().signals(how).launcher(make_launcher(kind));
         CHECK(shown(parse(run(cmd).out)) == shown(expected));
@@ -355,11 +356,11 @@ TEST_SUITE("signals") {
     }
     const ignored no_child(SIGCHLD);
     const signal_sets own = own_sets();
-    for (const launcher_kind kind : launchers) {
+    for (const launcher_kind kind : ways_to_start) {
       CAPTURE(std::string(to_string(kind)));
       // Children that may be gone before the spawn returns: nobody has to reap them.
       for (int i = 0; i < times(100); ++i) {
-        run(command(nothing).launcher(make_launcher(kind)));
+        run(command(quick_program).launcher(make_launcher(kind)));
       }
       CHECK(shown(own_sets()) == shown(own));
     }
@@ -393,10 +394,10 @@ TEST_SUITE("signals") {
                                   "say:alive", "read:1"})
                                .in(piped)
                                .out(piped));
-    REQUIRE(read_line(child) == "ready\n");
+    REQUIRE(line_from(child) == "ready\n");
     child.terminate();
     CHECK(child.in().write_some(asio::buffer("x", 1)) == 1);
-    CHECK(read_line(child) == "alive\n");
+    CHECK(line_from(child) == "alive\n");
     CHECK(child.poll() == std::nullopt);
     child.kill();
     CHECK(child.wait() == exit_status::from_signal(SIGKILL));
@@ -407,7 +408,7 @@ TEST_SUITE("signals") {
     asio::io_context context;
     process leader(context,
                    command(helper("family"), "obeys", "obeys").process_group(0).out(piped));
-    const int member = std::stoi(read_line(leader));
+    const int member = std::stoi(line_from(leader));
     leader.terminate();
     CHECK(leader.wait() == exit_status::from_signal(SIGTERM));
     CHECK(::kill(member, 0) == 0);
@@ -476,7 +477,7 @@ TEST_SUITE("signals") {
 
   TEST_CASE("signals: one reaped between the look and the signal is no error [K107] [C48]") {
     const leak_check leaks;
-    for (const launcher_kind kind : launchers) {
+    for (const launcher_kind kind : ways_to_start) {
       const launched_child made = make_launcher(kind)->start(steps({"exit:5"}));
       REQUIRE(readable(made.child->exit_handle()));
       REQUIRE(::waitpid(made.child->pid(), nullptr, 0) == made.child->pid());
@@ -514,7 +515,7 @@ TEST_SUITE("signals") {
     test_pipe gate; // keeps the command
     process child(
         context, shell("echo ready; cat <&3; true").out(piped).map_fds({{3, gate.read_end.get()}}));
-    REQUIRE(read_line(child) == "ready\n");
+    REQUIRE(line_from(child) == "ready\n");
     child.kill();
     CHECK(child.wait() == exit_status::from_signal(SIGKILL));
   }
@@ -523,7 +524,7 @@ TEST_SUITE("signals") {
     const leak_check leaks;
     asio::io_context context;
     for (int i = 0; i < times(100); ++i) {
-      process child(context, command(nothing));
+      process child(context, command(quick_program));
       std::optional<exit_status> seen;
       child.async_wait([&](error_code, exit_status status) { seen = status; });
       child.send_signal(SIGTERM);
