@@ -518,6 +518,7 @@ int main(int argc, char** argv) {
   try {
     std::vector<std::string> words = arguments(argc, argv);
     std::vector<char*> pointers;
+    pointers.reserve(words.size() + 1);
     for (std::string& word : words) {
       pointers.push_back(word.data());
     }

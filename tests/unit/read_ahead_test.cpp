@@ -10,7 +10,6 @@
 namespace {
 
 using namespace subproc;
-using detail::found_text;
 using detail::read_ahead;
 using detail::text_kind;
 using detail::text_request;
