@@ -3,6 +3,7 @@
 #include <subproc/run.hpp>
 
 #include "children.hpp"
+#include "fanout_command.hpp"
 
 #include <doctest/doctest.h>
 
@@ -13,11 +14,6 @@ using namespace subproc;
 using namespace subproc::test;
 
 namespace {
-
-template <class... Args>
-command fanout(const Args&... args) {
-  return command(fanout_program(), args...).capture_output().in(null);
-}
 
 /// What is printed for these items on stdin.
 template <class... Args>

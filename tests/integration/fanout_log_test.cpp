@@ -4,6 +4,7 @@
 #include <subproc/run.hpp>
 
 #include "children.hpp"
+#include "fanout_command.hpp"
 
 #include <asio/io_context.hpp>
 #include <doctest/doctest.h>
@@ -25,11 +26,6 @@ using namespace subproc;
 using namespace subproc::test;
 
 namespace {
-
-template <class... Args>
-command fanout(const Args&... args) {
-  return command(fanout_program(), args...).capture_output().in(null);
-}
 
 std::string text_of(const std::filesystem::path& file) {
   std::ifstream from(file, std::ios::binary);

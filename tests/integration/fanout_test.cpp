@@ -2,6 +2,7 @@
 #include <subproc/run.hpp>
 
 #include "children.hpp"
+#include "fanout_command.hpp"
 
 #include <asio/buffer.hpp>
 #include <asio/io_context.hpp>
@@ -25,11 +26,6 @@ using namespace subproc;
 using namespace subproc::test;
 
 namespace {
-
-template <class... Args>
-command fanout(const Args&... args) {
-  return command(fanout_program(), args...).capture_output().in(null);
-}
 
 // By which jobs tell the test something.
 class fifo {
