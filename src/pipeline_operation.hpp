@@ -18,8 +18,8 @@ namespace SUBPROC_NAMESPACE::detail {
 /// pipeline_spawn_error for what a stage may not say.
 std::vector<command> stage_commands(const pipeline& what);
 
-/// A pipeline on the loop: all stages are started, then each is a run of its own, and one that fails
-/// by itself ends the others. What is pending keeps this alive.
+/// A pipeline on the loop: all stages are started, then each is a run of its own, and one that
+/// fails by itself ends the others. What is pending keeps this alive.
 ///
 /// Mutexes are taken in the order of this, a run's, a core's; what comes the other way is posted.
 class pipeline_operation : public std::enable_shared_from_this<pipeline_operation> {

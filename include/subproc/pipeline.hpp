@@ -70,8 +70,8 @@ private:
 /// byte passes through the caller, and each end is closed here once its child has it, so that
 /// end-of-file and SIGPIPE reach whom they concern. stdin of the first, stdout of the last and
 /// every stderr are what their commands say, and so are a stage's other options: its `ok_codes()`,
-/// `limit()`, `drain_timeout()`, `pipe_size()` (of the pipe that it writes to) and `drop()`; its own
-/// time-outs end the whole pipeline. What concerns all is said here.
+/// `limit()`, `drain_timeout()`, `pipe_size()` (of the pipe that it writes to) and `drop()`; its
+/// own time-outs end the whole pipeline. What concerns all is said here.
 ///
 /// Refused by the start, before anything runs: `in()` and `input()` of another than the first
 /// stage, `out()` and `capture_output()` of another than the last, `check()` of any, a filter that
@@ -98,8 +98,8 @@ public:
   std::vector<filter> filters(std::size_t after) const;
 
   /// From the start of the first stage. Then every stage is stopped, the last one first, and the
-  /// error is a timeout_expired. A pipeline whose children have all ended in time is a success, however late
-  /// the loop was.
+  /// error is a timeout_expired. A pipeline whose children have all ended in time is a success,
+  /// however late the loop was.
   pipeline& timeout(duration limit) & { return set(timeout_, limit); }
   pipeline timeout(duration limit) && { return std::move(timeout(limit)); }
   const std::optional<duration>& timeout() const noexcept { return timeout_; }
@@ -285,8 +285,8 @@ private:
 /// Runs a pipeline to its end, blocking this thread.
 ///
 /// All stages are started or none: throws pipeline_spawn_error, a spawn_error. Else it throws as
-/// run(command) does: timeout_expired, called_process_error with `check()`, operation_error, each of
-/// them a pipeline_error too; all children have been stopped and reaped then. Safe from several
+/// run(command) does: timeout_expired, called_process_error with `check()`, operation_error, each
+/// of them a pipeline_error too; all children have been stopped and reaped then. Safe from several
 /// threads at once and inside a handler of a loop (which it holds).
 SUBPROC_API pipeline_result run(const pipeline& what);
 
