@@ -1,5 +1,9 @@
 # For subproc's own builds only: a project that takes subproc in keeps its own settings.
-add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion)
+if(MSVC)
+  add_compile_options(/W4 /permissive- /utf-8)
+else()
+  add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion)
+endif()
 add_compile_definitions(ASIO_NO_DEPRECATED BOOST_ASIO_NO_DEPRECATED)
 
 # Asio's fences, inlined everywhere, are nothing that ThreadSanitizer needs to see; and g++ takes the

@@ -10,10 +10,11 @@
 using namespace std::chrono_literals;
 
 int main() {
-  const auto log = std::filesystem::temp_directory_path() /
-                   ("tee-example-" + std::to_string(subproc::run({"true"}).pid) + ".log");
+  const auto log =
+      std::filesystem::temp_directory_path() /
+      ("tee-example-" + std::to_string(subproc::run(subproc::shell("exit 0")).pid) + ".log");
   const subproc::completed_process build = subproc::run(
-      subproc::command("sh", "-c", "echo compiling; echo 'a warning' >&2; echo linking")
+      subproc::shell("echo compiling&& echo a warning>&2&& echo linking")
           .out(subproc::tee())                                               // to our own stdout
           .err(subproc::tee(subproc::file(log, subproc::open_mode::append))) // and to a log
           .ordered_output()
@@ -21,10 +22,11 @@ int main() {
   std::cout << build.ordered_text("  out: ", "  err: ");
 
   std::ostringstream logged;
-  logged << std::ifstream(log).rdbuf();
+  logged << std::ifstream(log, std::ios::binary).rdbuf();
   std::filesystem::remove(log);
-  const bool right = build.status.success() && build.out == "compiling\nlinking\n" &&
-                     build.err == "a warning\n" && logged.str() == build.err &&
+  const auto lines = subproc::normalise_newlines(build.out);
+  const bool right = build.status.success() && lines == "compiling\nlinking\n" &&
+                     build.err.starts_with("a warning") && logged.str() == build.err &&
                      !build.out_tee_error && !build.err_tee_error;
   std::cout << (right ? "all of it, thrice\n" : "something is missing\n");
   return right ? 0 : 1;

@@ -12,10 +12,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <filesystem>
 #include <string>
-
-#include <unistd.h>
 
 namespace subproc::test {
 
@@ -34,7 +31,7 @@ inline command this_case(const std::string& part, const std::string& through = {
   std::string name = doctest::getContextOptions()->currentTest->m_name;
   std::replace(name.begin(), name.end(), ',', '?'); // a comma parts filters
   command cmd = through.empty() ? command() : command(through);
-  return cmd.arg(std::filesystem::read_symlink("/proc/self/exe"))
+  return cmd.arg(own_program())
       .arg("--no-colors")
       .arg("--test-case=" + name)
       .env(environment::inherit().set("SUBPROC_PART", part))
@@ -56,21 +53,6 @@ inline bool check_part(const completed_process& done) {
 }
 
 inline bool run_part(const std::string& part) { return check_part(run(this_case(part))); }
-
-/// The same as a user without rights, unless the caller has none anyway. Left out, with a message,
-/// where others cannot read this program.
-inline void run_part_as(int user, const std::string& part) {
-  command cmd = this_case(part);
-  if (::geteuid() == 0) {
-    cmd.user(user).group(user).extra_groups({});
-  }
-  try {
-    check_part(run(cmd));
-  } catch (const spawn_error& error) {
-    REQUIRE(error.code() == std::errc::permission_denied);
-    MESSAGE("left out: this program cannot be read by others");
-  }
-}
 
 /// True in the process of its own, which leads a group; elsewhere it starts that one and checks it.
 inline bool in_own_process() {

@@ -11,7 +11,8 @@
 namespace subproc::test {
 
 enum class feature {
-  pidfd,         ///< native_handle, and a status that somebody else has taken
+  native_handle, ///< of the process: a pidfd, a handle
+  pidfd,         ///< the same, and a status that somebody else has taken
   pipe_size,     ///< command::pipe_size
   cpus,          ///< limits::cpus and limits::oom_score_adj
   memory_seal,   ///< memory_file cannot be written, not even by root

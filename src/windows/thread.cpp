@@ -49,7 +49,7 @@ std::span<char> scratch(std::size_t size) {
 }
 
 // No thread has a mask of signals.
-caller_signals::caller_signals() noexcept : mask_(0) {}
+caller_signals::caller_signals() noexcept : mask_{} {}
 
 void caller_signals::run(const std::function<void()>& body) const { body(); }
 

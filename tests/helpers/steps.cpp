@@ -15,12 +15,16 @@
 //   ignore:S raise:S  ignore a signal, send one to itself
 //   wait          live until it is killed
 //   exit:N        end with a code
+//   stay          live until somebody ends it
+//   cwd env:NAME  write the working directory, a variable, and a newline
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <thread>
 
 #include <signal.h>
 #include <unistd.h>
@@ -153,6 +157,18 @@ bool step(const std::string& verb, const std::string& value) {
   }
   if (verb == "exit") {
     _exit(small);
+  }
+  if (verb == "stay") {
+    for (;;) {
+      std::this_thread::sleep_for(std::chrono::hours(1));
+    }
+  }
+  if (verb == "cwd" || verb == "env") {
+    static char buffer[4096];
+    const char* const text =
+        verb == "cwd" ? getcwd(buffer, sizeof buffer) : std::getenv(value.c_str());
+    const std::string line = (text != nullptr ? std::string(text) : std::string()) + '\n';
+    return write_all(1, line.data(), line.size());
   }
   return false;
 }

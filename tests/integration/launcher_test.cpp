@@ -16,14 +16,13 @@
 #include <utility>
 #include <vector>
 
-#include <signal.h>
-#include <unistd.h>
-
 using namespace std::chrono_literals;
 using namespace subproc;
 using namespace subproc::test;
 
 namespace {
+
+constexpr int sigkill = 9;
 
 /// What a fake child has been asked, and how it answers.
 struct script {
@@ -32,14 +31,14 @@ struct script {
     self.end(exit_status::from_signal(number));
   };
   std::function<void(script&)> on_scope_look = [](script&) {};
-  bool tells_its_end = true; ///< whether the exit handle becomes readable
+  bool tells_its_end = true; ///< whether the exit handle tells it
   std::optional<exit_status> status;
-  test_pipe life;
+  told_once over;
 
   void end(exit_status how) {
     status = how;
     if (tells_its_end) {
-      life.write_end.reset();
+      over.tell();
     }
   }
 };
@@ -49,7 +48,7 @@ public:
   explicit scripted_child(std::shared_ptr<script> how) : script_(std::move(how)) {}
 
   pid_type pid() const noexcept override { return -1; }
-  native_handle_type exit_handle() const noexcept override { return script_->life.read_end.get(); }
+  native_handle_type exit_handle() const noexcept override { return script_->over.handle(); }
   bool exit_handle_is_process() const noexcept override { return false; }
   std::optional<exit_report> try_wait() noexcept override {
     return script_->status ? std::optional(exit_report{*script_->status, {}}) : std::nullopt;
@@ -82,9 +81,7 @@ public:
     made.child = std::make_unique<scripted_child>(how);
     if (cmd.out() == output_redirect(piped)) {
       test_pipe out;
-      const std::string text = to_string(cmd) + '\n';
-      REQUIRE(::write(out.write_end.get(), text.data(), text.size()) ==
-              static_cast<ssize_t>(text.size()));
+      REQUIRE(write_text(out, to_string(cmd) + '\n'));
       made.out = std::move(out.read_end);
     }
     if (!script_) {
@@ -130,7 +127,7 @@ TEST_SUITE("launcher") {
     const auto how = std::make_shared<script>();
     const auto fake = std::make_shared<fake_launcher>(how);
     CHECK_THROWS_AS(run(command("server").timeout(1ms).launcher(fake)), timeout_expired);
-    CHECK(how->signals == std::vector{SIGKILL});
+    CHECK(how->signals == std::vector{sigkill});
   }
 
   TEST_CASE("launcher: a child that runs is killed at the drop, one that has ended gets no signal "
@@ -146,7 +143,7 @@ TEST_SUITE("launcher") {
           CHECK(child.wait() == exit_status::from_code(7));
         }
       }
-      CHECK(how->signals == (ended ? std::vector<int>() : std::vector{SIGKILL}));
+      CHECK(how->signals == (ended ? std::vector<int>() : std::vector{sigkill}));
     }
   }
 

@@ -6,6 +6,7 @@
 #include "own_process.hpp"
 #include "platform.hpp"
 #include "refused_calls.hpp"
+#include "run_part_as.hpp"
 
 #include <doctest/doctest.h>
 

@@ -8,6 +8,7 @@
 #include "own_process.hpp"
 #include "platform.hpp"
 #include "refused_calls.hpp"
+#include "run_part_as.hpp"
 
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>

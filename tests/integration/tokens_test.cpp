@@ -38,8 +38,6 @@
 #include <variant>
 #include <vector>
 
-#include <signal.h>
-
 using namespace std::chrono_literals;
 using namespace subproc;
 using namespace subproc::test;
@@ -50,12 +48,14 @@ enum class op { wait, wait_any, wait_all, communicate, stop, spawn, run };
 constexpr op all_ops[] = {op::wait, op::wait_any, op::wait_all, op::communicate,
                           op::stop, op::spawn,    op::run};
 
-// Ends by itself; of the stop, by SIGTERM.
-command short_one() { return shell("cat; exit 3").in(piped).out(piped).drop(drop_policy::kill); }
-// Ends by SIGKILL only, from the line on that it writes.
-command endless() {
-  return shell("trap '' TERM; echo ready; exec \"$0\"", helper("forever")).in(piped).out(piped);
+// Ends with its input.
+command short_one() {
+  return steps({"echo", "exit:3"}).in(piped).out(piped).drop(drop_policy::kill);
 }
+// Lives until it is killed.
+command endless() { return steps({"say:ready", "stay"}).in(piped).out(piped); }
+// A stop that only waits.
+std::vector<stop_step> patience() { return {{0, 1h}}; }
 
 process start_endless(asio::io_context& context) {
   process child(context, endless());
@@ -78,7 +78,7 @@ void begin(op which, process& child, const asio::any_io_executor& executor, cons
   case op::communicate:
     return child.async_communicate(std::move(token));
   case op::stop:
-    return child.async_stop(1h, std::move(token));
+    return child.async_stop(patience(), std::move(token));
   case op::spawn:
     return async_spawn(executor, cmd, std::move(token));
   case op::run:
@@ -87,7 +87,9 @@ void begin(op which, process& child, const asio::any_io_executor& executor, cons
 }
 
 // Ends only with its input, which these leave open.
-bool waits(op which) { return which == op::wait || which == op::wait_any || which == op::wait_all; }
+bool waits(op which) {
+  return which == op::wait || which == op::wait_any || which == op::wait_all || which == op::stop;
+}
 
 // Not async_spawn, whose launcher thread may be done before we look.
 bool surely_pending(op which) { return which != op::spawn; }
@@ -245,8 +247,8 @@ asio::awaitable<void> race_timers(command cmd, int& done) {
                                 timer.async_wait(asio::use_awaitable));
   CHECK(talked.index() == 1);
   timer.expires_after(1ms);
-  const auto stopped =
-      co_await (child.async_stop(1h, asio::use_awaitable) || timer.async_wait(asio::use_awaitable));
+  const auto stopped = co_await (child.async_stop(patience(), asio::use_awaitable) ||
+                                 timer.async_wait(asio::use_awaitable));
   CHECK(stopped.index() == 1);
   CHECK(child.poll() == std::nullopt);
 
@@ -276,7 +278,7 @@ asio::awaitable<void> race_timers(command cmd, int& done) {
   other.kill();
   const auto [status, result] = co_await (other.async_wait(asio::use_awaitable) &&
                                           other.async_communicate(asio::use_awaitable));
-  CHECK(status == exit_status::from_signal(SIGKILL));
+  CHECK(status == killed());
   CHECK(result.status == status);
   ++done;
 }
@@ -364,12 +366,8 @@ TEST_SUITE("tokens") {
     for (const op which : all_ops) {
       CAPTURE(static_cast<int>(which));
       asio::io_context context;
-      process child(context, which == op::stop ? endless() : short_one());
-      if (which == op::stop) {
-        child.async_stop(0s, asio::detached);
-      } else {
-        begin(which, child, context.get_executor(), short_one(), asio::detached);
-      }
+      process child(context, short_one());
+      begin(which, child, context.get_executor(), short_one(), asio::detached);
       if (waits(which)) {
         child.in().close();
       }

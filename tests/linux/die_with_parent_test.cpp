@@ -4,6 +4,7 @@
 #include "children.hpp"
 #include "own_process.hpp"
 #include "refused_calls.hpp"
+#include "run_part_as.hpp"
 
 #include <asio/buffer.hpp>
 #include <asio/io_context.hpp>

@@ -75,6 +75,16 @@ struct test_pipe {
   unique_handle write_end;
 };
 
+/// What tells of the end of a child that is no process: readable, signalled, from then on.
+class told_once {
+public:
+  native_handle_type handle() const { return pipe_.read_end.get(); }
+  void tell() { pipe_.write_end.reset(); }
+
+private:
+  test_pipe pipe_;
+};
+
 /// The command with descriptors for its child, as the helpers name them.
 inline command with_descriptors(command cmd, std::vector<fd_mapping> descriptors) {
   return std::move(cmd).map_fds(std::move(descriptors));
@@ -94,6 +104,24 @@ constexpr int starts(int count) { return times(count); }
 
 /// Writes one byte.
 inline bool write_byte(test_pipe& pipe) { return ::write(pipe.write_end.get(), "x", 1) == 1; }
+
+/// Writes all of it, which the pipe has to have room for.
+inline bool write_text(test_pipe& pipe, const std::string& text) {
+  return ::write(pipe.write_end.get(), text.data(), text.size()) ==
+         static_cast<ssize_t>(text.size());
+}
+
+/// The next line with its newline, or what comes before the end.
+inline std::string line_of(int descriptor) {
+  std::string line;
+  for (char byte = 0; readable(descriptor) && ::read(descriptor, &byte, 1) == 1;) {
+    line += byte;
+    if (byte == '\n') {
+      break;
+    }
+  }
+  return line;
+}
 
 /// Fills it, as far as that is needed for a writer of more to be held back.
 inline void fill(test_pipe& pipe) {

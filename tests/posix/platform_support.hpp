@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,6 +41,17 @@ inline bool has_pidfds() {
     return what == "anon_inode:[pidfd]";
   });
 }
+
+/// Whether there is such a descriptor.
+inline bool is_open(int descriptor) { return ::fcntl(descriptor, F_GETFD) >= 0; }
+
+/// Whether there is a process of that number: runs, or is not reaped.
+inline bool is_running(int pid) { return ::kill(pid, 0) == 0; }
+/// Ends it, whosoever child it is.
+inline void end_process(int pid) { ::kill(pid, SIGKILL); }
+
+/// The path of this program.
+inline std::string own_program() { return std::filesystem::read_symlink("/proc/self/exe"); }
 
 inline std::size_t thread_count() {
   const std::filesystem::directory_iterator tasks("/proc/self/task");

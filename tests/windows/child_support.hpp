@@ -8,14 +8,17 @@
 #include <subproc/run.hpp>
 
 #include <asio/io_context.hpp>
+#include <asio/use_future.hpp>
 #include <doctest/doctest.h>
 
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <iterator>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -40,6 +43,16 @@ struct test_pipe {
 
   unique_handle read_end;
   unique_handle write_end;
+};
+
+/// What tells of the end of a child that is no process: signalled from then on.
+class told_once {
+public:
+  native_handle_type handle() const { return event_.get(); }
+  void tell() { set_event(event_.get()); }
+
+private:
+  unique_handle event_{make_event()};
 };
 
 /// The command with descriptors for its child, as the helpers name them: SUBPROC_FD_9 has the
@@ -70,6 +83,24 @@ constexpr int starts(int count) { return (count + 9) / 10; }
 /// Writes one byte.
 inline bool write_byte(test_pipe& pipe) { return write_all(pipe.write_end.get(), "x"); }
 
+/// Writes all of it, which the pipe has to have room for.
+inline bool write_text(test_pipe& pipe, const std::string& text) {
+  return write_all(pipe.write_end.get(), text);
+}
+
+/// The next line with its newline, or what comes before the end.
+inline std::string line_of(native_handle_type pipe) {
+  std::string line;
+  while (!line.ends_with('\n')) {
+    const std::string byte = read_once(pipe, 1);
+    if (byte.empty()) {
+      break;
+    }
+    line += byte;
+  }
+  return line;
+}
+
 /// Fills it, as far as that is needed for a writer of more to be held back.
 inline void fill(test_pipe&) {}
 
@@ -77,6 +108,20 @@ inline void fill(test_pipe&) {}
 class broken_pipes_kill {
 public:
   broken_pipes_kill() {}
+};
+
+/// One of this process's own streams is another handle for as long as it lives.
+class redirected {
+public:
+  redirected(int stream, native_handle_type to)
+      : stream_(stream), before_(exchange_stream(stream, to)) {}
+  redirected(const redirected&) = delete;
+  redirected& operator=(const redirected&) = delete;
+  ~redirected() { exchange_stream(stream_, before_); }
+
+private:
+  int stream_;
+  native_handle_type before_;
 };
 
 /// What was written into a pipe, once nobody else can write any more.
@@ -96,7 +141,14 @@ public:
     std::filesystem::remove_all(path_, ignored);
   }
 
+  const std::filesystem::path& path() const { return path_; }
   std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+
+  /// Makes a file; returns its path.
+  std::string write(const std::string& name, const std::string& text) const {
+    std::ofstream(path_ / name, std::ios::binary) << text;
+    return *this / name;
+  }
   std::string read(const std::string& name) const {
     std::ifstream in(path_ / name, std::ios::binary);
     return std::string(std::istreambuf_iterator<char>(in), {});
@@ -120,12 +172,21 @@ inline void warm_up() {
               .timeout(std::chrono::minutes(1)));
       process(context, command(helper("steps"), "echo").in(piped).out(piped)).detach();
     }
-    return true;
+    asio::io_context context;
+    std::vector<std::future<completed_process>> runs; // by all launcher threads
+    for (unsigned i = 0; i < 2 * std::thread::hardware_concurrency(); ++i) {
+      runs.push_back(async_run(context, command(helper("steps")), asio::use_future));
+    }
+    context.run();
+    for (std::future<completed_process>& each : runs) {
+      each.get();
+    }
+    return eventually([] { return !has_children(); });
   }();
   REQUIRE(done);
 }
 
-/// Put first in a case: when it goes, no more handles may be open than before.
+/// Put first in a case: when it goes, no child may be left, and no more handles than before.
 class leak_check {
 public:
   leak_check() {
@@ -135,6 +196,7 @@ public:
   leak_check(const leak_check&) = delete;
   leak_check& operator=(const leak_check&) = delete;
   ~leak_check() {
+    CHECK_MESSAGE(eventually([] { return !has_children(); }), "a child is left");
     CHECK_MESSAGE(eventually([this] { return handle_count() <= before_; }),
                   "handles: ", handle_count(), ", before: ", before_);
   }

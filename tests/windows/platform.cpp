@@ -2,6 +2,8 @@
 
 namespace subproc::test {
 
-bool platform_has(feature what) noexcept { return what == feature::pipe_size; }
+bool platform_has(feature what) noexcept {
+  return what == feature::pipe_size || what == feature::native_handle;
+}
 
 } // namespace subproc::test

@@ -3,6 +3,7 @@
 #include <subproc/launcher.hpp>
 
 #include <atomic>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -10,12 +11,16 @@
 
 #include <windows.h>
 
+// After windows.h.
+#include <tlhelp32.h>
+
 namespace subproc::test {
 
 unsigned long handle_count() {
-  DWORD count = 0;
-  if (!::GetProcessHandleCount(::GetCurrentProcess(), &count)) {
-    throw std::runtime_error("GetProcessHandleCount");
+  // Wine's GetProcessHandleCount says 0.
+  unsigned long count = 0;
+  for (std::uintptr_t value = 4; value < 0x4000; value += 4) {
+    count += is_open(reinterpret_cast<HANDLE>(value)) ? 1 : 0;
   }
   return count;
 }
@@ -38,17 +43,18 @@ std::string read_all(native_handle_type handle) {
   return all;
 }
 
-std::string read_once(native_handle_type handle) {
+std::string read_once(native_handle_type handle, std::size_t most) {
   const unique_handle event(::CreateEventW(nullptr, TRUE, FALSE, nullptr));
   OVERLAPPED operation{};
   operation.hEvent = event.get();
-  char buffer[4096];
+  std::string bytes(most, '\0');
   DWORD n = 0;
-  if (::ReadFile(handle, buffer, sizeof buffer, nullptr, &operation) ||
+  if (::ReadFile(handle, bytes.data(), static_cast<DWORD>(most), nullptr, &operation) ||
       ::GetLastError() == ERROR_IO_PENDING) {
     ::GetOverlappedResult(handle, &operation, &n, TRUE);
   }
-  return std::string(buffer, n);
+  bytes.resize(n);
+  return bytes;
 }
 
 bool write_all(native_handle_type handle, const std::string& text) {
@@ -85,6 +91,11 @@ bool is_inheritable(native_handle_type handle) {
   return ::GetHandleInformation(handle, &flags) && (flags & HANDLE_FLAG_INHERIT) != 0;
 }
 
+bool is_open(native_handle_type handle) {
+  DWORD flags = 0;
+  return ::GetHandleInformation(handle, &flags) != 0;
+}
+
 bool is_running(int id) {
   HANDLE const process = ::OpenProcess(SYNCHRONIZE, FALSE, static_cast<DWORD>(id));
   if (process == nullptr) {
@@ -101,6 +112,35 @@ void end_process(int id) {
     ::TerminateProcess(process, 1);
     ::CloseHandle(process);
   }
+}
+
+bool has_children() {
+  const unique_handle all(::CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0));
+  PROCESSENTRY32W each{};
+  each.dwSize = sizeof each;
+  bool found = false;
+  for (BOOL more = ::Process32FirstW(all.get(), &each); more && !found;
+       more = ::Process32NextW(all.get(), &each)) {
+    found = each.th32ParentProcessID == ::GetCurrentProcessId() &&
+            is_running(static_cast<int>(each.th32ProcessID));
+  }
+  return found;
+}
+
+std::string own_program() {
+  char path[MAX_PATH];
+  return std::string(path, ::GetModuleFileNameA(nullptr, path, MAX_PATH));
+}
+
+native_handle_type make_event() { return ::CreateEventW(nullptr, TRUE, FALSE, nullptr); }
+
+void set_event(native_handle_type event) { ::SetEvent(event); }
+
+native_handle_type exchange_stream(int stream, native_handle_type to) {
+  constexpr DWORD names[]{STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE};
+  const native_handle_type before = ::GetStdHandle(names[stream]);
+  ::SetStdHandle(names[stream], to);
+  return before;
 }
 
 std::string fresh_path() {

@@ -22,7 +22,7 @@ plain_pipe make_plain_pipe();
 std::string read_all(native_handle_type handle);
 
 /// What one read gives, of a handle of any kind.
-std::string read_once(native_handle_type handle);
+std::string read_once(native_handle_type handle, std::size_t most = 4096);
 bool write_all(native_handle_type handle, const std::string& text);
 
 /// How many bytes a pipe takes, and has.
@@ -38,10 +38,26 @@ long long number_of(native_handle_type handle);
 void make_inheritable(native_handle_type handle);
 bool is_inheritable(native_handle_type handle);
 
+/// Whether there is such a handle.
+bool is_open(native_handle_type handle);
+
 /// Whether a process of that id runs.
 bool is_running(int id);
 /// Ends it, whosoever child it is.
 void end_process(int id);
+
+/// Whether a child of this process runs.
+bool has_children();
+
+/// The path of this program.
+std::string own_program();
+
+/// What tells of the end of a child that is no process.
+native_handle_type make_event();
+void set_event(native_handle_type event);
+
+/// One of this process's own streams, 0 to 2; the handle that it was.
+native_handle_type exchange_stream(int stream, native_handle_type to);
 
 /// A path in the folder for temporary files that nothing has.
 std::string fresh_path();
