@@ -1,5 +1,7 @@
 #pragma once
 
+#include "support.hpp"
+
 #include <subproc/command.hpp>
 
 namespace subproc::test {
