@@ -6,13 +6,14 @@
 #include <fstream>
 #include <iostream>
 #include <sstream>
+#include <string>
 
 using namespace std::chrono_literals;
 
 int main() {
-  const auto log =
-      std::filesystem::temp_directory_path() /
-      ("tee-example-" + std::to_string(subproc::run(subproc::shell("exit 0")).pid) + ".log");
+  const std::string name =
+      "tee-example-" + std::to_string(subproc::run(subproc::shell("exit 0")).pid) + ".log";
+  const std::string log = (std::filesystem::temp_directory_path() / name).string();
   const subproc::completed_process build = subproc::run(
       subproc::shell("echo compiling&& echo a warning>&2&& echo linking")
           .out(subproc::tee())                                               // to our own stdout
