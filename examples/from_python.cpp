@@ -122,7 +122,7 @@ void communicate_then_kill(asio::io_context& context) {
   expect(got.out == "part\n" && child.returncode() == -9, "communicate_then_kill");
 }
 
-void pipeline(asio::io_context& context) {
+void chained(asio::io_context& context) {
   process first(context, command("seq", "100").out(piped));
   process second(context, command("tail", "-n1").in(fd(first.out())).out(piped));
   first.out().close();
@@ -228,7 +228,7 @@ int main() {
   missing_program();
   poll_and_wait(context);
   communicate_then_kill(context);
-  pipeline(context);
+  chained(context);
   passed_descriptor();
   bounded();
   words();

@@ -13,7 +13,6 @@
 //   byte:FD       read one byte, or the end of the file, from a descriptor
 //   close:FD      close a descriptor
 //   ignore:S raise:S  ignore a signal, send one to itself
-//   wait          live until it is killed
 //   exit:N        end with a code
 //   stay          live until somebody ends it
 //   cwd env:NAME  write the working directory, a variable, and a newline
@@ -149,11 +148,6 @@ bool step(const std::string& verb, const std::string& value) {
   }
   if (verb == "raise") {
     return raise(small) == 0;
-  }
-  if (verb == "wait") {
-    for (;;) {
-      sleep(1000);
-    }
   }
   if (verb == "exit") {
     _exit(small);

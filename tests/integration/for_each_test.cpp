@@ -105,7 +105,7 @@ TEST_SUITE("for_each") {
     int results = 0;
     std::string text;
     async_for_each(
-        context, std::vector{steps({"exit:0"}), steps({"wait"}), steps({"wait"})},
+        context, std::vector{steps({"exit:0"}), steps({"stay"}), steps({"stay"})},
         {.concurrency = 2},
         [&](const pool_result&) {
           if (++results == 1) {
@@ -124,7 +124,7 @@ TEST_SUITE("for_each") {
     asio::cancellation_signal cancel;
     int results = 0;
     std::string text;
-    const std::vector list(5, steps({"wait"}));
+    const std::vector list(5, steps({"stay"}));
     const auto all = [&]() -> asio::awaitable<void> {
       co_await async_for_each(
           context, list, {.concurrency = 2},

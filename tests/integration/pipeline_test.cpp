@@ -116,7 +116,7 @@ void run_until_readable(asio::io_context& loop, int descriptor) {
 bool is_alive(int pid) { return ::kill(pid, 0) == 0; }
 
 // A dead one may wait for a slow reaper of orphans.
-bool is_running(int pid) {
+bool still_runs(int pid) {
   std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
   std::string word;
   stat >> word >> word >> word; // its state is behind the name
@@ -525,7 +525,7 @@ TEST_SUITE("pipeline") {
           [](const ending& got) {
             caught<timeout_expired>(got.error);
             CHECK(got.result.stages[0].status.success());
-            CHECK_FALSE(is_running(std::stoi(got.result.out())));
+            CHECK_FALSE(still_runs(std::stoi(got.result.out())));
           });
     }
   }

@@ -4,6 +4,7 @@
 
 #include "children.hpp"
 #include "own_process.hpp"
+#include "run_part_as.hpp"
 
 #include <asio/io_context.hpp>
 #include <doctest/doctest.h>

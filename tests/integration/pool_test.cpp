@@ -209,7 +209,7 @@ TEST_SUITE("pool") {
         {steps({"exit:3"}), failure_kind::status},
         {steps({"exit:3"}).check(), failure_kind::status},
         {steps({"exit:3"}).ok_codes({3}), failure_kind::none},
-        {steps({"wait"}).timeout(10ms), failure_kind::timeout},
+        {steps({"stay"}).timeout(10ms), failure_kind::timeout},
         {command("no-such-program-anywhere"), failure_kind::spawn},
         {command(""), failure_kind::spawn},
         {steps({"out:1000"}).out(piped).limit(10), failure_kind::output},
@@ -247,7 +247,7 @@ TEST_SUITE("pool") {
     pool jobs(
         context, {.concurrency = 3, .halt = {.what = halt_policy::action::now}},
         [&](command& next) {
-          next = ++given == 3 ? steps({"exit:1"}) : steps({"wait"});
+          next = ++given == 3 ? steps({"exit:1"}) : steps({"stay"});
           return next_command::ready;
         },
         [&](const pool_result& result) { got.push_back(result.why()); });
@@ -295,7 +295,7 @@ TEST_SUITE("pool") {
     asio::cancellation_signal cancels[2];
     const auto submit = [&](int number, asio::cancellation_slot slot) {
       jobs.async_submit(
-          steps({"wait"}),
+          steps({"stay"}),
           asio::bind_cancellation_slot(
               slot, [&ends, number](std::exception_ptr error, const completed_process& result) {
                 REQUIRE(error);
@@ -346,7 +346,7 @@ TEST_SUITE("pool") {
     std::optional<pool> jobs(std::in_place, context, pool_options{.concurrency = 1});
     int cancelled = 0;
     for (int i = 0; i < 3; ++i) {
-      jobs->async_submit(steps({"wait"}),
+      jobs->async_submit(steps({"stay"}),
                          [&](std::exception_ptr error, const completed_process& result) {
                            cancelled += error && result.cancelled ? 1 : 0;
                          });
@@ -395,7 +395,7 @@ TEST_SUITE("pool") {
     pool jobs(
         context, {.concurrency = 1},
         [](command& next) {
-          next = steps({"wait"});
+          next = steps({"stay"});
           return next_command::ready;
         },
         [](const pool_result&) {});
@@ -421,7 +421,7 @@ TEST_SUITE("pool") {
     pool jobs(
         context, {.concurrency = 1, .keep_order = true, .timeout_factor = 20},
         [&](command& next) {
-          next = ++given < 4 ? steps({"exit:0"}) : steps({"wait"}).timeout(1h);
+          next = ++given < 4 ? steps({"exit:0"}) : steps({"stay"}).timeout(1h);
           return given < 5 ? next_command::ready : next_command::end;
         },
         [&](const pool_result& result) {

@@ -120,7 +120,7 @@ TEST_SUITE("result_stream") {
   TEST_CASE("result_stream: one call at a time") {
     const watchdog guard;
     asio::io_context context;
-    std::optional<result_stream> results(std::in_place, context, std::vector{steps({"wait"})});
+    std::optional<result_stream> results(std::in_place, context, std::vector{steps({"stay"})});
     std::vector<error_code> ends;
     const auto next = [&] {
       results->async_next([&](std::exception_ptr error, const std::optional<pool_result>&) {
