@@ -59,7 +59,9 @@ bool no_room(const std::exception_ptr& error) {
     return std::ranges::any_of(
         std::array{std::errc::resource_unavailable_try_again, std::errc::too_many_files_open,
                    std::errc::too_many_files_open_in_system, std::errc::not_enough_memory},
-        [&](std::errc each) { return refusal.code() == generic_error(each); });
+        [&](std::errc each) {
+          return refusal.code() == error_condition(static_cast<int>(each), generic_category());
+        });
   } catch (...) {
     return false;
   }

@@ -14,7 +14,7 @@ set(CMAKE_CROSSCOMPILING_EMULATOR "${CMAKE_CURRENT_LIST_DIR}/../../scripts/wine"
 # Header-only libraries of the host. Each in a folder of links: with the whole of /usr/include the
 # compiler would take the host's libc.
 set(host_headers "${CMAKE_BINARY_DIR}/host-headers")
-foreach(entry IN ITEMS asio asio.hpp doctest CLI fmt)
+foreach(entry IN ITEMS asio asio.hpp doctest CLI fmt nlohmann)
   foreach(include IN ITEMS /usr/local/include /usr/include)
     if(EXISTS "${include}/${entry}")
       file(MAKE_DIRECTORY "${host_headers}")
