@@ -32,8 +32,9 @@ namespace SUBPROC_NAMESPACE {
 ///
 ///     async_source from(executor, [&]() -> asio::awaitable<std::optional<command>> { … });
 ///
-/// It runs on a strand of the executor. What it throws stops the pool; a pool that is stopped cancels
-/// it (terminal, which coroutines listen to by default). Thread safety: a value; copies are the same source.
+/// It runs on a strand of the executor. What it throws stops the pool; a pool that is stopped
+/// cancels it (terminal, which coroutines listen to by default). Thread safety: a value; copies are
+/// the same source.
 template <std::invocable Next>
   requires std::same_as<std::invoke_result_t<Next&>, asio::awaitable<std::optional<command>>>
 class async_source {

@@ -107,17 +107,18 @@ std::shared_ptr<pool_core> pool_over(const asio::any_io_executor& executor, pool
 } // namespace detail
 
 /// Runs each command of a range, or of a source, in a pool of its own, and gives each result to
-/// `handler(pool_result)`. The range is taken by value and walked as there is room: it may be a lazy
-/// or endless one. A source is what pool takes, or has besides `on_ready(pool_waker)`, by which it
-/// learns whom to wake after `later` (see async_source).
+/// `handler(pool_result)`. The range is taken by value and walked as there is room: it may be a
+/// lazy or endless one. A source is what pool takes, or has besides `on_ready(pool_waker)`, by
+/// which it learns whom to wake after `later` (see async_source).
 /**
  * `handler` and the range are called on the executor, never at the same time; an exception of one
  * kills what runs and is what the operation completes with.
  * @par Completion signature @code void(std::exception_ptr error, pool_summary summary) @endcode
  * @par Errors an exception of the range or the handler; a failed command is a result, not an error.
  * Throws spawn_error, which names the option, for a number in `options` that means nothing.
- * @par Per-operation cancellation terminal, partial, total: what runs is stopped as async_run would;
- * the results are delivered and the error is a system_error with asio::error::operation_aborted.
+ * @par Per-operation cancellation terminal, partial, total: what runs is stopped as async_run
+ * would; the results are delivered and the error is a system_error with
+ * asio::error::operation_aborted.
  * @par Executor the handler's, else the given one; never called from inside this function.
  */
 template <detail::executor Executor, detail::commands Commands, std::invocable<pool_result> Handler,

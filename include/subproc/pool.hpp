@@ -65,12 +65,12 @@ SUBPROC_API void forget(const std::shared_ptr<pool_core>& core) noexcept;
 
 /// Runs many commands, a bounded number at once, each as async_run would.
 ///
-/// They come from a source, which is asked when there is room for one, so that an endless input costs
-/// no memory, and the sink gets each result. Or they are submitted one by one, each with a handler of
-/// its own; a pool may do both. Source, sink and the functions of the options are called on the
-/// executor, never at the same time; an exception of one stops the pool and is what the run completes
-/// with. Destroying the pool kills what runs; what was submitted then completes as cancelled.
-/// Thread safety: all but the destructor and moves may be called from any thread.
+/// They come from a source, which is asked when there is room for one, so that an endless input
+/// costs no memory, and the sink gets each result. Or they are submitted one by one, each with a
+/// handler of its own; a pool may do both. Source, sink and the functions of the options are called
+/// on the executor, never at the same time; an exception of one stops the pool and is what the run
+/// completes with. Destroying the pool kills what runs; what was submitted then completes as
+/// cancelled. Thread safety: all but the destructor and moves may be called from any thread.
 class SUBPROC_API pool {
 public:
   using executor_type = asio::any_io_executor;
@@ -136,11 +136,12 @@ public:
   /// Runs this command when its turn comes, whether or not async_run() was called. No result of it
   /// goes to the sink.
   /**
-   * @par Completion signature @code void(std::exception_ptr error, completed_process result) @endcode
+   * @par Completion signature @code void(std::exception_ptr error, completed_process result)
+   * @endcode
    * @par Errors those of async_run for one command, after the last try;
    * operation_error with asio::error::operation_aborted when it, or the pool, was stopped.
-   * @par Per-operation cancellation terminal, partial, total: while it waits it never starts; when it
-   * runs, as async_run.
+   * @par Per-operation cancellation terminal, partial, total: while it waits it never starts; when
+   * it runs, as async_run.
    * @par Executor the handler's, else the pool's; never called from inside this function.
    */
   template <asio::completion_token_for<void(std::exception_ptr, completed_process)> RunToken>

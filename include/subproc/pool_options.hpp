@@ -43,8 +43,8 @@ struct retry_policy {
   /// Each further delay is so many times the one before, up to `longest_delay`.
   double factor = 2;
   duration longest_delay = std::chrono::minutes(5);
-  /// The part of a delay, 0 to 1, of which a random share is taken off, so that what failed together
-  /// does not come back together.
+  /// The part of a delay, 0 to 1, of which a random share is taken off, so that what failed
+  /// together does not come back together.
   double jitter = 0.5;
 };
 
@@ -93,16 +93,16 @@ struct pool_summary {
 
 struct pool_options {
   /// Commands that run at once; 0 means one a core. When the system refuses a start for lack of
-  /// room (EAGAIN, EMFILE, ENFILE, ENOMEM), the pool goes on with as many as run then, and tries one
-  /// more after each round of starts that went well; such a command has lost no try.
+  /// room (EAGAIN, EMFILE, ENFILE, ENOMEM), the pool goes on with as many as run then, and tries
+  /// one more after each round of starts that went well; such a command has lost no try.
   std::size_t concurrency = 0;
   /// How many may run at once just now, from 0 to `concurrency`: by load, by free memory. Asked
   /// before a start, and again every `window_interval` while it holds one back. What runs goes on.
   std::function<std::size_t(const pool_summary& now)> window{};
   duration window_interval = std::chrono::milliseconds(250);
-  /// May change a command before each of its tries: by the slot, more memory for the second. What it
-  /// was changed to is what the next try gets. Called on the executor, as the source; what it throws
-  /// stops the pool.
+  /// May change a command before each of its tries: by the slot, more memory for the second. What
+  /// it was changed to is what the next try gets. Called on the executor, as the source; what it
+  /// throws stops the pool.
   std::function<void(command& next, const job_try& which)> prepare{};
   /// Results in the order of the input. How far others may run ahead of a slow one is bounded.
   bool keep_order = false;

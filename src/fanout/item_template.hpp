@@ -14,10 +14,10 @@ namespace fanout {
 /// What a job is made of: its item, or its columns.
 using row = std::vector<std::string>;
 
-/// The command line with its placeholders: {} the item or all columns, {2} the second, {name} that of
-/// the name; with `.` before the brace without extension, `/` the last part, `//` the folder, `/.` the
-/// last part without extension; {#} the job's number, {%} its slot. Without any of an item, {} comes
-/// last. What is none of them stays as it is.
+/// The command line with its placeholders: {} the item or all columns, {2} the second, {name} that
+/// of the name; with `.` before the brace without extension, `/` the last part, `//` the folder,
+/// `/.` the last part without extension; {#} the job's number, {%} its slot. Without any of an
+/// item, {} comes last. What is none of them stays as it is.
 class item_template {
 public:
   item_template(std::vector<std::string> words, bool shell);

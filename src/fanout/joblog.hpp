@@ -8,8 +8,8 @@
 
 namespace fanout {
 
-/// A line for each job that has ended, in the columns of GNU parallel's --joblog; or what such a file
-/// says, so that a run goes on where another one ended.
+/// A line for each job that has ended, in the columns of GNU parallel's --joblog; or what such a
+/// file says, so that a run goes on where another one ended.
 class joblog {
 public:
   enum class use {

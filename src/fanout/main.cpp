@@ -446,8 +446,8 @@ private:
       }
     }
     if (interrupts_ != 0 && !options_.quiet) {
-      return fmt::format("fanout: interrupted: {} jobs had ended, {} were stopped\n",
-                         done_ - std::min(done_, left_at_interrupt_), left_at_interrupt_);
+      return fmt::format("fanout: interrupted: {} jobs had ended, {} were stopped\n", done_,
+                         left_at_interrupt_);
     }
     if (halted_ && interrupts_ == 0 && !options_.quiet) {
       return fmt::format("fanout: halted (--halt): {} jobs had ended, {} were stopped\n", done_,
