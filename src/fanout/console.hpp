@@ -28,6 +28,9 @@ std::size_t terminal_width(int stream);
 /// Those that ask a program to end, but for the ones that were ignored at its start: nohup, a
 /// script's job in the background.
 std::vector<int> stop_signals();
+/// Those that ask for one job more at once, or one less; 0 where there are none.
+extern const int more_jobs_signal;
+extern const int fewer_jobs_signal;
 /// Whether one closed terminal sends it twice: the kernel, and the shell.
 bool comes_twice(int signal);
 

@@ -25,24 +25,23 @@ item_source::item_source(std::vector<std::string> items) : queue_(std::make_shar
   queue_->ended = true;
 }
 
-item_source::item_source(int descriptor, char separator, std::function<void()> more)
+item_source::item_source(int descriptor, cut how, std::function<void()> more)
     : queue_(std::make_shared<queue>()) {
-  start_thread([to = queue_, descriptor, separator, more = std::move(more)] {
-    read(to, descriptor, separator, more);
-  });
+  start_thread(
+      [to = queue_, descriptor, how, more = std::move(more)] { read(to, descriptor, how, more); });
 }
 
-item_source::item_source(const std::string& path, char separator, std::function<void()> more)
+item_source::item_source(const std::string& path, cut how, std::function<void()> more)
     : queue_(std::make_shared<queue>()) {
   queue_->name = "'" + path + "'";
-  start_thread([to = queue_, path, separator, more = std::move(more)] {
+  start_thread([to = queue_, path, how, more = std::move(more)] {
     const int descriptor = open_file(path, file_use::read);
-    read(to, descriptor, separator, more, descriptor < 0 ? errno : 0);
+    read(to, descriptor, how, more, descriptor < 0 ? errno : 0);
     close_file(descriptor);
   });
 }
 
-void item_source::read(std::shared_ptr<queue> to, int descriptor, char separator,
+void item_source::read(std::shared_ptr<queue> to, int descriptor, cut how,
                        const std::function<void()>& more, int failure) {
   std::string rest;
   char buffer[65536];
@@ -67,7 +66,16 @@ void item_source::read(std::shared_ptr<queue> to, int descriptor, char separator
     std::size_t from = 0;
     std::size_t unseen = rest.size(); // a long item is not searched again with each read
     rest.append(buffer, size);
-    for (std::size_t end; (end = rest.find(separator, unseen)) != rest.npos;) {
+    if (how.block != 0) {
+      const std::size_t last = rest.size() < how.block ? rest.npos : rest.rfind(how.separator);
+      if (last != rest.npos) {
+        std::string block = rest.substr(0, last + 1);
+        rest.erase(0, last + 1);
+        put(std::move(block));
+      }
+      continue;
+    }
+    for (std::size_t end; (end = rest.find(how.separator, unseen)) != rest.npos;) {
       put(rest.substr(from, end - from));
       from = unseen = end + 1;
     }

@@ -20,11 +20,16 @@ public:
 
   /// From the command line.
   explicit item_source(std::vector<std::string> items);
-  /// From a descriptor, separated by newlines or NULs; `more` is called, on the thread, after a
-  /// `later`. Throws std::system_error.
-  item_source(int descriptor, char separator, std::function<void()> more);
+  /// How a stream is cut: at each separator, which goes; or, with a size of blocks, behind the last
+  /// one of at least so many bytes, which stays.
+  struct cut {
+    char separator = '\n';
+    std::size_t block = 0;
+  };
+  /// From a descriptor; `more` is called, on the thread, after a `later`. Throws std::system_error.
+  item_source(int descriptor, cut how, std::function<void()> more);
   /// The same from a file, which is opened on the thread.
-  item_source(const std::string& path, char separator, std::function<void()> more);
+  item_source(const std::string& path, cut how, std::function<void()> more);
 
   /// Takes the next item. Throws std::system_error when the descriptor could not be read to its
   /// end.
@@ -46,7 +51,7 @@ private:
     std::string name = "the items";
   };
 
-  static void read(std::shared_ptr<queue> to, int descriptor, char separator,
+  static void read(std::shared_ptr<queue> to, int descriptor, cut how,
                    const std::function<void()>& more, int failure = 0);
 
   std::shared_ptr<queue> queue_;

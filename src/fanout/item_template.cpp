@@ -45,8 +45,8 @@ std::string joined(const row& parts) {
 
 } // namespace
 
-item_template::item_template(std::vector<std::string> words, bool shell)
-    : words_(std::move(words)), shell_(shell) {
+item_template::item_template(std::vector<std::string> words, bool shell, bool items)
+    : words_(std::move(words)), shell_(shell), items_(items) {
   find_items();
 }
 
@@ -111,7 +111,7 @@ void item_template::each_part(std::string_view word, Use use) const {
 }
 
 void item_template::find_items() {
-  append_ = true;
+  append_ = items_;
   for (const std::string& word : words_) {
     each_part(word, [&](std::string_view, const std::optional<placeholder>& found) {
       append_ = append_ && (!found || found->of == placeholder::what::number ||

@@ -20,7 +20,8 @@ using row = std::vector<std::string>;
 /// item, {} comes last. What is none of them stays as it is.
 class item_template {
 public:
-  item_template(std::vector<std::string> words, bool shell);
+  /// `items`: there are some, so that {} comes last where nothing stands for them.
+  item_template(std::vector<std::string> words, bool shell, bool items);
 
   /// The names that {name} may have.
   void name_columns(std::vector<std::string> names);
@@ -51,6 +52,7 @@ private:
   std::vector<std::string> words_;
   std::vector<std::string> names_;
   bool shell_;
+  bool items_;
   bool append_ = false;
 };
 

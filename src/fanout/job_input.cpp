@@ -34,7 +34,7 @@ std::optional<row> split_csv(std::string_view line) {
 job_input::job_input(const options& chosen, const std::function<void()>& more)
     : separator_(chosen.column_separator), csv_(chosen.csv), header_(chosen.header),
       batch_(chosen.items_a_job) {
-  const char end = chosen.null_separated ? '\0' : '\n';
+  const item_source::cut end{chosen.null_separated ? '\0' : '\n', chosen.pipe ? chosen.block : 0};
   const auto add = [&](std::unique_ptr<item_source> items, bool linked) {
     sources_.push_back({std::move(items), linked});
   };

@@ -15,4 +15,7 @@ std::optional<double> processes_that_run();
 /// Bytes that may be taken before something is swapped out or killed; within a container its own.
 std::optional<std::uint64_t> available_memory();
 
+/// Percent of the last ten seconds in which something waited for memory, or all for storage.
+std::optional<double> stalled();
+
 } // namespace fanout

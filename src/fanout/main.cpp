@@ -36,16 +36,19 @@ namespace fanout {
 namespace {
 
 constexpr int own_error = 255;
+constexpr double most_stalled = 10; // percent of the time
 
 /// The jobs of one call, from the items to the exit code. Lives as long as the program: its threads
 /// may sit in a read or a write when it ends.
 class session {
 public:
   explicit session(options chosen)
-      : options_(std::move(chosen)), template_(options_.words, options_.shell), signals_(context_),
-        ticks_(context_), show_bar_(!options_.quiet && !options_.dry_run &&
-                                    (options_.bar || (is_terminal(2) && !typed_items()))) {
-    const std::size_t jobs = affordable(options_.jobs);
+      : options_(std::move(chosen)), template_(options_.words, options_.shell, !options_.pipe),
+        signals_(context_), ticks_(context_),
+        show_bar_(!options_.quiet && !options_.dry_run &&
+                  (options_.bar || (is_terminal(2) && !typed_items()))) {
+    const std::size_t jobs =
+        affordable(options_.jobs != 0 ? options_.jobs : static_cast<std::size_t>(processors()));
     if (jobs < options_.jobs && !options_.quiet) {
       tell(fmt::format("fanout: only {} jobs at once: the limit of open files (ulimit -n) is low\n",
                        jobs));
@@ -62,6 +65,11 @@ public:
     input_ = std::make_unique<job_input>(options_, [this] { pool_->wake(); });
     for (const int number : stop_signals()) {
       signals_.add(number);
+    }
+    for (const int number : {more_jobs_signal, fewer_jobs_signal}) {
+      if (number != 0) {
+        signals_.add(number);
+      }
     }
     watch_signals();
     tick();
@@ -89,6 +97,7 @@ private:
     std::uint64_t number = 0; ///< its place in the input
     std::size_t slot = 0;
     row columns;
+    std::string block; ///< for its stdin
   };
 
   void open_files() {
@@ -134,18 +143,32 @@ private:
     how.prepare = [this](subproc::command& next, const subproc::job_try& which) {
       prepare(next, which);
     };
-    if (options_.load || options_.free_memory != 0) {
+    if (options_.load || options_.free_memory != 0 || options_.adaptive) {
       how.window = [this](const subproc::pool_summary& now) { return window(now); };
     }
     return how;
   }
 
   // None while the machine has enough to do.
-  std::size_t window(const subproc::pool_summary& now) const {
+  std::size_t window(const subproc::pool_summary& now) {
     const bool loaded = options_.load && processes_that_run().value_or(0) >= *options_.load;
     const bool full =
         options_.free_memory != 0 && available_memory().value_or(SIZE_MAX) < options_.free_memory;
-    return loaded || full ? now.running : now.running + 1;
+    if (options_.adaptive) {
+      adapt();
+    }
+    return loaded || full ? now.running : adapted_;
+  }
+
+  // A quarter less while the machine stalls, one more a second while it does not.
+  void adapt() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - adapted_at_ < std::chrono::seconds(1)) {
+      return;
+    }
+    adapted_at_ = now;
+    adapted_ = std::min(adapted_, options_.jobs);
+    adapted_ = stalled().value_or(0) > most_stalled ? adapted_ - adapted_ / 4 : adapted_ + 1;
   }
 
   subproc::next_command pull() {
@@ -160,6 +183,10 @@ private:
       return subproc::next_command::later;
     case job_input::state::item:
       break;
+    }
+    if (options_.pipe) {
+      next.block = std::move(next.columns.front());
+      next.columns.clear();
     }
     next.number = ++number_;
     if (number_ == 1) {
@@ -192,7 +219,12 @@ private:
     of.slot = which.slot;
     subproc::command cmd = template_.make(of.columns, of.number, of.slot);
     // A group of its own: a time-out or a stop takes all that the job has started.
-    cmd.in(subproc::null).out(subproc::piped).err(subproc::piped).process_group(0);
+    if (options_.pipe) {
+      cmd.input(of.block);
+    } else {
+      cmd.in(subproc::null);
+    }
+    cmd.out(subproc::piped).err(subproc::piped).process_group(0);
     cmd.die_with_parent(jobs_die_with_fanout);
     cmd.env(subproc::environment::inherit()
                 .set("FANOUT_SEQ", std::to_string(of.number))
@@ -371,13 +403,21 @@ private:
       if (ec) {
         return;
       }
-      if (number != interrupted_by_ || !comes_twice(number)) {
+      if (number == more_jobs_signal || number == fewer_jobs_signal) {
+        change_jobs(number == more_jobs_signal);
+      } else if (number != interrupted_by_ || !comes_twice(number)) {
         ++interrupts_;
         interrupted_by_ = number;
         stop_or_kill();
       }
       watch_signals();
     });
+  }
+
+  void change_jobs(bool more) {
+    options_.jobs =
+        more ? affordable(options_.jobs + 1) : std::max<std::size_t>(1, options_.jobs - 1);
+    pool_->set_concurrency(options_.jobs);
   }
 
   void stop_or_kill() {
@@ -489,6 +529,8 @@ private:
   std::unique_ptr<job_input> input_;
   std::unordered_map<std::uint64_t, job> jobs_; ///< by their sequence in the pool
   std::unordered_map<int, std::string> files_;  ///< that are written, by descriptor
+  std::size_t adapted_ = SIZE_MAX;              ///< how many may run, by --adaptive
+  std::chrono::steady_clock::time_point adapted_at_{};
   int json_ = -1;
   int trace_ = -1;
   bool traced_ = false;

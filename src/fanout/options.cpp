@@ -1,6 +1,7 @@
 #include "options.hpp"
 
 #include "machine.hpp"
+#include "pages.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -234,10 +235,27 @@ void add_options(CLI::App& app, options& chosen, bool all) {
            }));
   rare(app.add_flag("--csv", chosen.csv, "Items are comma-separated values (RFC 4180)"));
   rare(app.add_flag("--header", chosen.header, "The first item names the columns: {name}"));
+  rare(
+      app.add_flag("--pipe", chosen.pipe, "Jobs get blocks of stdin on theirs, cut behind a line"));
+  rare(add(app, "--block", "Bytes of such a block, at least (1M)", [&](const std::string& text) {
+    chosen.block = static_cast<std::size_t>(bytes(text));
+    if (chosen.block == 0) {
+      refuse("it is 0");
+    }
+  }));
   rare(add(app, "--load", "Start nothing while so many processes run: N, N% of the cores",
            [&](const std::string& text) { chosen.load = load(text); }));
   rare(add(app, "--memfree", "Start nothing while less memory is free: 500M, 2G",
            [&](const std::string& text) { chosen.free_memory = bytes(text); }));
+  rare(app.add_flag_callback(
+      "--adaptive",
+      [&] {
+        if (!stalled()) {
+          throw CLI::ValidationError("--adaptive", "this system does not tell what stalls");
+        }
+        chosen.adaptive = true;
+      },
+      "Fewer at once while memory or storage stall the machine"));
   rare(add(app, "--delay", "Seconds between two starts", [&](const std::string& text) {
     const double pause = seconds(text, true);
     chosen.rate = pause > 0 ? 1 / pause : 0;
@@ -270,7 +288,58 @@ void add_options(CLI::App& app, options& chosen, bool all) {
       add(app, "--results", "A folder for each job's output, by its number", file(chosen.results)));
   rare(add(app, "--json", "A line of JSON for each job; - for stdout", file(chosen.json)));
   rare(add(app, "--trace", "A timeline that browsers' tracing pages show", file(chosen.trace)));
+  rare(add(app, "--completion", "A script for bash, zsh or fish that completes these options",
+           [](const std::string&) {}));
+  rare(app.add_flag_callback(
+      "--man", [] {}, "The page for man: fanout --man | man -l -"));
   rare(app.add_flag("--bar", chosen.bar, "A progress bar even when stderr is no terminal"));
+}
+
+constexpr const char* about =
+    "Runs a command for each item: of the arguments after ':::' (or in the files after '::::'),\n"
+    "else of the lines of stdin. No shell is between. {} is the item, {.} without extension, {/}\n"
+    "its last part, {//} its folder, {1} {2} … its columns or those of several ':::', {#} the\n"
+    "job's number, {%} its slot; without any, the item is appended.";
+constexpr const char* exit_codes =
+    "Exit code: 0 all well, 1 to 100 so many jobs failed, 101 more, 128+N stopped by\n"
+    "signal N (130 Ctrl-C, 143 SIGTERM), 255 bad usage or an error of fanout's own.";
+
+std::vector<option_text> texts_of(const CLI::App& app) {
+  constexpr std::string_view with_files[] = {"joblog", "json", "trace", "results", "workdir"};
+  std::vector<option_text> all{{"", "help-all", "All options"}};
+  for (const CLI::Option* each : app.get_options()) {
+    const auto first = [](const std::vector<std::string>& names) {
+      return names.empty() ? "" : names.front();
+    };
+    const std::string name = first(each->get_lnames());
+    all.push_back({first(each->get_snames()), name, each->get_description(),
+                   each->get_items_expected_max() != 0,
+                   std::ranges::find(with_files, name) != std::end(with_files)});
+  }
+  return all;
+}
+
+/// Prints what --completion or --man asks for; nothing without one of these.
+std::optional<int> print_page(const CLI::App& app, int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "--man") {
+      std::fputs(man_page(about, exit_codes, texts_of(app)).c_str(), stdout);
+      return 0;
+    }
+    if (word == "--completion") {
+      const auto script = completion(i + 1 < argc ? argv[i + 1] : "", texts_of(app));
+      std::fputs(script ? script->c_str() : "", stdout);
+      if (!script) {
+        std::fputs("fanout: --completion takes bash, zsh or fish\n", stderr);
+      }
+      return script ? 0 : bad_usage;
+    }
+    if (!word.starts_with('-')) {
+      break; // the command: what follows is for it
+    }
+  }
+  return std::nullopt;
 }
 
 std::string contradiction(const options& chosen) {
@@ -282,6 +351,10 @@ std::string contradiction(const options& chosen) {
   }
   if ((chosen.resume || chosen.resume_failed) && chosen.joblog.empty()) {
     return "--resume needs the --joblog of the run that it goes on with";
+  }
+  if (chosen.pipe && (!chosen.inputs.empty() || chosen.csv || chosen.header ||
+                      chosen.items_a_job != 0 || !chosen.column_separator.empty())) {
+    return "--pipe takes stdin as it is: no ':::', columns, header or -n";
   }
   if (!chosen.inputs.empty() && chosen.inputs.front().linked) {
     return "':::+' goes with a ':::' before it";
@@ -296,13 +369,7 @@ parsed parse(int argc, char** argv) {
   char** const inputs = find_inputs(argv + 1, argv + argc, chosen.inputs);
   const bool all = std::any_of(argv + 1, inputs,
                                [](const char* word) { return !std::strcmp(word, "--help-all"); });
-  CLI::App app{
-      "Runs a command for each item: of the arguments after ':::' (or in the files after '::::'),\n"
-      "else of the lines of stdin. No shell is between. {} is the item, {.} without extension, "
-      "{/}\n"
-      "its last part, {//} its folder, {1} {2} … its columns or those of several ':::', {#} the\n"
-      "job's number, {%} its slot; without any, the item is appended.",
-      "fanout"};
+  CLI::App app{about, "fanout"};
   app.set_version_flag("--version", "fanout 0.1.0");
   if (all) {
     app.set_help_flag("--help-all", "All options");
@@ -314,8 +381,10 @@ parsed parse(int argc, char** argv) {
     return fmt::format("fanout: {}; try --help\n", error.what());
   });
   add_options(app, chosen, all);
-  app.footer("Exit code: 0 all well, 1 to 100 so many jobs failed, 101 more, 128+N stopped by\n"
-             "signal N (130 Ctrl-C, 143 SIGTERM), 255 bad usage or an error of fanout's own.");
+  app.footer(exit_codes);
+  if (const auto done = print_page(app, static_cast<int>(inputs - argv), argv)) {
+    return {std::nullopt, *done};
+  }
 
   // CLI11 would take ':::' for a word like any other; what follows it is not for it.
   try {

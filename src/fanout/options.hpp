@@ -26,11 +26,14 @@ struct options {
   bool csv = false;
   bool header = false;
   std::size_t items_a_job = 0; ///< 0: one, in columns if they are separated
+  bool pipe = false;           ///< jobs get blocks of stdin
+  std::size_t block = 1 << 20;
   bool shell = false;
 
   std::size_t jobs = 0; ///< 0: one a core
   std::optional<double> load;
   std::uint64_t free_memory = 0;
+  bool adaptive = false;
   double rate = 0;
   std::optional<double> timeout; ///< in seconds
   std::optional<double> timeout_factor;

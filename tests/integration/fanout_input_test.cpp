@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include <fstream>
+#include <sstream>
 #include <string>
 
 using namespace subproc;
@@ -111,6 +112,30 @@ TEST_SUITE("fanout_input") {
                      "5", "6", "7", "8", "9")
                   .cwd(folder.path()))
               .status.success());
+  }
+
+  TEST_CASE("fanout_input: with --pipe the blocks of stdin are whole lines, each given once") {
+    const std::string text = numbers(times(100'000));
+    const completed_process done = run(command(fanout_program(), "--pipe", "--block", "10K", "-k",
+                                               "-j3", "sh", "-c", "cat; echo block")
+                                           .input(text)
+                                           .capture_output());
+    std::string got;
+    int blocks = 0;
+    std::istringstream lines(done.out);
+    for (std::string line; std::getline(lines, line);) {
+      if (line == "block") {
+        ++blocks;
+      } else {
+        got += line + '\n';
+      }
+    }
+    CHECK(got == text);
+    CHECK(blocks > 3);
+    CHECK(run(command(fanout_program(), "--pipe", "cat").input("no end").capture_output()).out ==
+          "no end");
+    CHECK(run(command(fanout_program(), "--pipe", "cat").input("").capture_output()).out == "");
+    CHECK(run(fanout("--pipe", "cat", ":::", "a")).status.exit_code() == 255);
   }
 
 } // TEST_SUITE

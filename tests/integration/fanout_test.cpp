@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -362,6 +363,80 @@ TEST_SUITE("fanout") {
       CHECK(done.err.find(row[0]) != std::string::npos);
       CHECK(done.out == "");
     }
+  }
+
+  TEST_CASE("fanout: SIGUSR1 and SIGUSR2 change how many run at once") {
+    const leak_check leaks;
+    const fifo told;
+    asio::io_context context;
+    // The first lets the second in by a signal, and ends with it.
+    const std::string script =
+        "case $1 in 1) kill -USR2 $PPID; kill -USR1 $PPID; kill -USR1 $PPID; "
+        "read x <\"$2\";; 2) echo >\"$2\";; esac";
+    const completed_process done =
+        run(fanout("-j1", "sh", "-c", script, "fanout", "{}", told.path(), ":::", "1", "2")
+                .timeout(50s));
+    CHECK(done.status.success());
+  }
+
+  TEST_CASE("fanout: with --adaptive all is run") {
+    if (!std::filesystem::exists("/proc/pressure/memory")) {
+      CHECK(run(fanout("--adaptive", "echo", ":::", "a")).status.exit_code() == 255);
+      return;
+    }
+    CHECK(run(fanout("-k", "--adaptive", "-j4", "echo", ":::", "a", "b", "c")).out == "a\nb\nc\n");
+  }
+
+  TEST_CASE("fanout: its page and its completions have every option") {
+    const std::string help = run(fanout("--help-all")).out;
+    const std::string man = run(fanout("--man")).out;
+    const std::string bash = run(fanout("--completion", "bash")).out;
+    const std::string zsh = run(fanout("--completion", "zsh")).out;
+    const std::string fish = run(fanout("--completion", "fish")).out;
+    int options = 0;
+    std::istringstream lines(help);
+    for (std::string line; std::getline(lines, line);) {
+      const std::size_t at = line.find("--");
+      if (!line.starts_with("  ") || at == line.npos || at > 8) {
+        continue;
+      }
+      const std::string name = line.substr(at, line.find(' ', at) - at);
+      CAPTURE(name);
+      ++options;
+      std::string roff = name;
+      for (std::size_t dash = 0; (dash = roff.find('-', dash)) != roff.npos; dash += 2) {
+        roff.insert(dash, "\\");
+      }
+      CHECK(man.find(roff) != std::string::npos);
+      CHECK(bash.find(name) != std::string::npos);
+      CHECK(zsh.find(name) != std::string::npos);
+      CHECK(fish.find(" -l " + name.substr(2) + ' ') != std::string::npos);
+    }
+    CHECK(options > 30);
+    CHECK(run(fanout("--completion", "tcsh")).status.exit_code() == 255);
+    CHECK(run(fanout("--dry-run", "x", "--man", ":::", "a")).out == "x --man a\n");
+  }
+
+  TEST_CASE("fanout: bash completes its options, then the command, then files") {
+    const own_folder folder;
+    folder.write("some file", "");
+    const auto completed = [&](const std::string& words) {
+      return run(command("bash", "-c",
+                         "eval \"$(\"$0\" --completion bash)\"; COMP_WORDS=(" + words +
+                             "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _fanout; "
+                             "printf '%s\\n' \"${COMPREPLY[@]}\"",
+                         fanout_program())
+                     .capture_output()
+                     .cwd(folder.path()))
+          .out;
+    };
+    CHECK(completed("fanout --jo") == "--jobs\n--joblog\n");
+    CHECK(completed("fanout -j 2 --key") == "\n");
+    CHECK(completed("fanout --keep-o") == "--keep-order\n");
+    CHECK(completed("fanout --jobs ''") == "\n");
+    CHECK(completed("fanout --joblog so") == "some file\n");
+    CHECK(completed("fanout -j 2 -k ech").find("echo\n") != std::string::npos);
+    CHECK(completed("fanout -j 2 cat so") == "some file\n");
   }
 
 } // TEST_SUITE

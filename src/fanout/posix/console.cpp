@@ -69,6 +69,9 @@ std::vector<int> stop_signals() {
   return signals;
 }
 
+const int more_jobs_signal = SIGUSR1; // as xargs -P
+const int fewer_jobs_signal = SIGUSR2;
+
 bool comes_twice(int signal) { return signal == SIGHUP; }
 
 read_result read_some(int stream, char* buffer, std::size_t size) {

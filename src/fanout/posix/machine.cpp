@@ -49,6 +49,21 @@ std::optional<std::uint64_t> left_in_group() {
   return std::nullopt;
 }
 
+// The first value of the line that begins so, "some avg10=1.23 avg60=…" (Linux, pressure stall
+// information).
+std::optional<double> pressure(const char* path, const std::string& line) {
+  std::ifstream from(path);
+  std::string name;
+  std::string average;
+  while (from >> name >> average) {
+    if (name == line && average.starts_with("avg10=")) {
+      return std::strtod(average.c_str() + 6, nullptr);
+    }
+    from.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+  }
+  return std::nullopt;
+}
+
 } // namespace
 
 double processors() { return std::max(1U, std::thread::hardware_concurrency()); }
@@ -69,6 +84,12 @@ std::optional<std::uint64_t> available_memory() {
   const auto machine = kilobytes("/proc/meminfo", "MemAvailable:");
   const auto group = left_in_group();
   return machine && group ? std::min(machine, group) : machine ? machine : group;
+}
+
+std::optional<double> stalled() {
+  const auto memory = pressure("/proc/pressure/memory", "some");
+  const auto storage = pressure("/proc/pressure/io", "full");
+  return memory && storage ? std::max(memory, storage) : memory ? memory : storage;
 }
 
 } // namespace fanout

@@ -86,6 +86,9 @@ std::size_t terminal_width(int stream) {
 
 std::vector<int> stop_signals() { return {SIGINT, SIGTERM, SIGBREAK}; }
 
+const int more_jobs_signal = 0;
+const int fewer_jobs_signal = 0;
+
 bool comes_twice(int) { return false; }
 
 read_result read_some(int stream, char* buffer, std::size_t size) {

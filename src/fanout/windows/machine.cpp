@@ -18,4 +18,6 @@ std::optional<std::uint64_t> available_memory() {
                                          : std::nullopt;
 }
 
+std::optional<double> stalled() { return std::nullopt; }
+
 } // namespace fanout
