@@ -66,17 +66,12 @@ void item_source::read(std::shared_ptr<queue> to, int descriptor, cut how,
     std::size_t from = 0;
     std::size_t unseen = rest.size(); // a long item is not searched again with each read
     rest.append(buffer, size);
-    if (how.block != 0) {
-      const std::size_t last = rest.size() < how.block ? rest.npos : rest.rfind(how.separator);
-      if (last != rest.npos) {
-        std::string block = rest.substr(0, last + 1);
-        rest.erase(0, last + 1);
-        put(std::move(block));
-      }
-      continue;
-    }
-    for (std::size_t end; (end = rest.find(how.separator, unseen)) != rest.npos;) {
-      put(rest.substr(from, end - from));
+    // The separator of a block is looked for where the block has its size.
+    const std::size_t least = how.block != 0 ? how.block - 1 : 0;
+    const std::size_t kept = how.block != 0 ? 1 : 0;
+    for (std::size_t end;
+         (end = rest.find(how.separator, std::max(unseen, from + least))) != rest.npos;) {
+      put(rest.substr(from, end + kept - from));
       from = unseen = end + 1;
     }
     rest.erase(0, from);
