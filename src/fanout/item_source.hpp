@@ -20,8 +20,8 @@ public:
 
   /// From the command line.
   explicit item_source(std::vector<std::string> items);
-  /// How a stream is cut: at each separator, which goes; or, with a size of blocks, behind the first
-  /// one with which a block has that size, which stays.
+  /// How a stream is cut: at each separator, which goes; or, with a size of blocks, behind the
+  /// first one with which a block has that size, which stays.
   struct cut {
     char separator = '\n';
     std::size_t block = 0;
