@@ -1,5 +1,6 @@
 #include "overlapped_pipe.hpp"
 
+#include "platform.hpp"
 #include "random_name.hpp"
 
 #include <algorithm>
@@ -20,18 +21,6 @@ struct pipe_table {
 pipe_table& table() {
   static pipe_table* const instance = new pipe_table; // used by threads that outlive statics
   return *instance;
-}
-
-// A write that is under way ends with the thread that has begun it, and its bytes are lost, unless
-// its handle belongs to a completion port. Nobody ever looks at this one.
-HANDLE port_of_nobody() {
-  static const HANDLE port = ::CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, 1);
-  return port;
-}
-
-// The lowest bit of an event keeps a completion out of the port (GetQueuedCompletionStatus).
-HANDLE not_to_the_port(HANDLE event) noexcept {
-  return reinterpret_cast<HANDLE>(reinterpret_cast<ULONG_PTR>(event) | 1);
 }
 
 owned_handle make_event(bool signalled) {
@@ -65,26 +54,58 @@ overlapped_pipe::overlapped_pipe(owned_handle handle, direction way)
     moved_ = make_event(false);
     return;
   }
-  if (::CreateIoCompletionPort(handle_.get(), port_of_nobody(), 0, 0) == nullptr) {
+  if (::CreateIoCompletionPort(handle_.get(), port(), 0, 0) == nullptr) {
     throw system_error(last_error(), "CreateIoCompletionPort");
   }
   buffer_ = std::make_unique_for_overwrite<char[]>(most_written);
 }
 
+// An operation with an event ends with the thread that has begun it: the bytes of a write would be
+// lost. One without, of a handle that belongs to a completion port, goes on; a thread that lives as
+// long as the program takes what completes there.
+HANDLE overlapped_pipe::port() {
+  static const HANDLE instance = [] {
+    HANDLE const made = ::CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, 1);
+    if (made == nullptr) {
+      throw system_error(last_error(), "CreateIoCompletionPort");
+    }
+    start_background_thread([made] {
+      for (;;) {
+        DWORD moved = 0;
+        ULONG_PTR key = 0;
+        OVERLAPPED* operation = nullptr;
+        const bool good = ::GetQueuedCompletionStatus(made, &moved, &key, &operation, INFINITE);
+        if (operation != nullptr) {
+          written(operation, good ? 0 : ::GetLastError());
+        }
+      }
+    });
+    return made;
+  }();
+  return instance;
+}
+
+void overlapped_pipe::written(OVERLAPPED* operation, unsigned long error) noexcept {
+  auto* const end = CONTAINING_RECORD(operation, write_operation, overlapped)->of;
+  const std::shared_ptr<overlapped_pipe> self = std::move(end->kept_alive_);
+  const std::lock_guard lock(end->mutex_);
+  end->under_way_ = false;
+  end->failure_ = error;
+  if (end->closed_) {
+    end->handle_.reset();
+  }
+  ::SetEvent(end->event_.get());
+}
+
 // With the mutex held: whether nothing is under way any more.
 bool overlapped_pipe::settle() noexcept {
   DWORD moved = 0;
-  if (!under_way_) {
-    return true;
+  if (under_way_ && way_ == direction::read &&
+      (::GetOverlappedResult(handle_.get(), &operation_.overlapped, &moved, FALSE) ||
+       ::GetLastError() != ERROR_IO_INCOMPLETE)) {
+    under_way_ = false;
   }
-  if (!::GetOverlappedResult(handle_.get(), &operation_, &moved, FALSE)) {
-    if (::GetLastError() == ERROR_IO_INCOMPLETE) {
-      return false;
-    }
-    failure_ = ::GetLastError();
-  }
-  under_way_ = false;
-  return true;
+  return !under_way_;
 }
 
 void overlapped_pipe::watch() noexcept {
@@ -92,10 +113,10 @@ void overlapped_pipe::watch() noexcept {
   if (!settle() || way_ == direction::write) {
     return;
   }
-  operation_ = {};
-  operation_.hEvent = event_.get();
+  operation_.overlapped = {};
+  operation_.overlapped.hEvent = event_.get();
   char nothing = 0;
-  if (handle_ && (::ReadFile(handle_.get(), &nothing, 0, nullptr, &operation_) ||
+  if (handle_ && (::ReadFile(handle_.get(), &nothing, 0, nullptr, &operation_.overlapped) ||
                   ::GetLastError() == ERROR_IO_PENDING)) {
     under_way_ = true;
   } else {
@@ -138,13 +159,16 @@ std::size_t overlapped_pipe::write_some(const void* data, std::size_t size,
   if (failure_ == 0 && size != 0) {
     size = std::min(size, most_written);
     std::memcpy(buffer_.get(), data, size);
-    operation_ = {};
-    operation_.hEvent = not_to_the_port(event_.get());
-    if (::WriteFile(handle_.get(), buffer_.get(), static_cast<DWORD>(size), nullptr, &operation_) ||
-        ::GetLastError() == ERROR_IO_PENDING) {
-      under_way_ = true;
-    } else {
+    operation_ = {{}, this};
+    ::ResetEvent(event_.get());
+    under_way_ = true;
+    kept_alive_ = shared_from_this();
+    if (!::WriteFile(handle_.get(), buffer_.get(), static_cast<DWORD>(size), nullptr,
+                     &operation_.overlapped) &&
+        ::GetLastError() != ERROR_IO_PENDING) {
       failure_ = ::GetLastError();
+      under_way_ = false;
+      kept_alive_.reset(); // the caller has another one
       ::SetEvent(event_.get());
     }
   }
@@ -152,33 +176,19 @@ std::size_t overlapped_pipe::write_some(const void* data, std::size_t size,
   return failure_ != 0 ? 0 : size;
 }
 
-// The memory of an operation is the kernel's until it is over.
+// The memory of a read is the kernel's until it is over.
 void overlapped_pipe::abandon() noexcept {
-  ::CancelIoEx(handle_.get(), &operation_);
+  ::CancelIoEx(handle_.get(), &operation_.overlapped);
   ::WaitForSingleObject(event_.get(), INFINITE);
   under_way_ = false;
 }
 
-bool overlapped_pipe::finish_later(std::shared_ptr<overlapped_pipe> self) noexcept {
-  const auto finished = [](PTP_CALLBACK_INSTANCE, void* context, PTP_WAIT wait, TP_WAIT_RESULT) {
-    delete static_cast<std::shared_ptr<overlapped_pipe>*>(context);
-    ::CloseThreadpoolWait(wait);
-  };
-  auto* const kept = new (std::nothrow) std::shared_ptr<overlapped_pipe>(std::move(self));
-  PTP_WAIT const wait = kept != nullptr ? ::CreateThreadpoolWait(finished, kept, nullptr) : nullptr;
-  if (wait == nullptr) {
-    delete kept;
-    return false;
-  }
-  ::SetThreadpoolWait(wait, event_.get(), nullptr);
-  return true;
-}
-
 void overlapped_pipe::close(std::shared_ptr<overlapped_pipe> end) noexcept {
   const std::lock_guard lock(end->mutex_);
+  end->closed_ = true;
   if (!end->settle()) {
-    if (end->way_ == direction::write && end->finish_later(end)) {
-      return;
+    if (end->way_ == direction::write) {
+      return; // written() closes it
     }
     end->abandon();
   }

@@ -18,7 +18,7 @@ namespace SUBPROC_NAMESPACE::detail {
 /// - A write takes the bytes into a buffer of its own; until the kernel has them no more are taken.
 ///
 /// Its event belongs to no loop: blocking waits and loops use the same. Thread safety: all members.
-class overlapped_pipe {
+class overlapped_pipe : public std::enable_shared_from_this<overlapped_pipe> {
 public:
   enum class direction : unsigned char { read, write };
 
@@ -42,16 +42,24 @@ public:
 private:
   bool settle() noexcept;
   void abandon() noexcept;
-  bool finish_later(std::shared_ptr<overlapped_pipe> self) noexcept;
+  static HANDLE port();
+  static void written(OVERLAPPED* operation, unsigned long error) noexcept;
+
+  struct write_operation {
+    OVERLAPPED overlapped;
+    overlapped_pipe* of;
+  };
 
   std::mutex mutex_;
   owned_handle handle_;
-  owned_handle event_; ///< of operation_
+  owned_handle event_;
   owned_handle moved_; ///< of a read of bytes, which is over at once
-  OVERLAPPED operation_{};
+  write_operation operation_{};
   direction way_;
   bool under_way_ = false;
-  unsigned long failure_ = 0; ///< of the last write
+  bool closed_ = false;
+  unsigned long failure_ = 0;                   ///< of the last write
+  std::shared_ptr<overlapped_pipe> kept_alive_; ///< by a write that is under way
   std::unique_ptr<char[]> buffer_;
 };
 

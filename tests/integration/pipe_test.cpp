@@ -281,6 +281,9 @@ TEST_SUITE("pipe") {
     asio::read(child.out(), asio::dynamic_buffer(received), ec);
     writer.join();
     CHECK(ec == asio::error::eof);
+    CHECK(received.size() == sent.size());
+    const auto differs = std::mismatch(received.begin(), received.end(), sent.begin(), sent.end());
+    CHECK(differs.first - received.begin() == 500'000);
     CHECK(received == sent);
   }
 
