@@ -29,11 +29,11 @@ using namespace bench;
 using subproc::detail::pool_machine;
 
 /// Runs so many jobs, as a driver whose children end in the order of their starts.
-void run(pool_machine& machine, int jobs, std::vector<pool_machine::slot>& running) {
+void run(pool_machine& machine, int jobs, std::vector<pool_machine::slot>& running,
+         subproc::steady_clock::time_point& now) {
   const std::size_t at_once = running.size();
   std::size_t first = 0;
   std::size_t live = 0;
-  subproc::steady_clock::time_point now(std::chrono::hours(1));
   for (int ended = 0; ended < jobs;) {
     now += std::chrono::microseconds(1);
     for (;;) {
@@ -77,10 +77,11 @@ int main() {
       for (int round = 0; round < 5; ++round) {
         pool_machine machine({.concurrency = at_once, .keep_order = ordered}, 1);
         std::vector<pool_machine::slot> running(at_once);
-        run(machine, static_cast<int>(at_once) * 20, running);
+        subproc::steady_clock::time_point now(std::chrono::hours(1));
+        run(machine, static_cast<int>(at_once) * 20, running, now);
         const std::size_t before = allocations;
         const auto start = now_ns();
-        run(machine, jobs, running);
+        run(machine, jobs, running, now);
         times.push_back(static_cast<double>(now_ns() - start) / jobs);
         made += allocations - before;
       }
