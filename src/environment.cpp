@@ -3,26 +3,39 @@
 #include "environ.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
-#include <unordered_map>
-#include <unordered_set>
 
 namespace SUBPROC_NAMESPACE {
 namespace {
 
-struct same_name {
-  bool operator()(std::string_view left, std::string_view right) const {
-    return detail::same_variable(left, right);
+// Names with a value each: one array, as this is looked at for each start.
+class name_table {
+public:
+  explicit name_table(std::size_t most) : slots_(std::bit_ceil(2 * most + 1)) {}
+
+  // The value of a name, which is added with this one when it is not there.
+  std::pair<std::size_t&, bool> insert(std::string_view name, std::size_t value) {
+    for (std::size_t at = detail::variable_hash(name);; ++at) {
+      slot& here = slots_[at & (slots_.size() - 1)];
+      if (here.name.data() == nullptr) {
+        here = {name, value};
+        return {here.value, true};
+      }
+      if (detail::same_variable(here.name, name)) {
+        return {here.value, false};
+      }
+    }
   }
+
+private:
+  struct slot {
+    std::string_view name;
+    std::size_t value = 0;
+  };
+
+  std::vector<slot> slots_;
 };
-
-struct name_hash {
-  std::size_t operator()(std::string_view name) const { return detail::variable_hash(name); }
-};
-
-using name_set = std::unordered_set<std::string_view, name_hash, same_name>;
-
-using edit_type = std::pair<std::string, std::optional<std::string>>;
 
 // Empty for what is no variable. Looked for from 1: Windows keeps names such as `=C:`.
 std::string_view name_of(std::string_view entry) {
@@ -58,11 +71,11 @@ environment environment::clean() { return clean(detail::clean_variables()); }
 environment environment::clean(std::span<const std::string_view> keep) {
   environment result;
   const std::vector<std::string> inherited = detail::caller_environment();
-  name_set seen; // getenv(3) finds the first of several
+  name_table seen(inherited.size()); // getenv(3) finds the first of several
   for (const std::string& entry : inherited) {
     const std::string_view name = name_of(entry);
     const auto wanted = [&](std::string_view pattern) { return matches(name, pattern); };
-    if (!name.empty() && std::ranges::any_of(keep, wanted) && seen.insert(name).second) {
+    if (!name.empty() && std::ranges::any_of(keep, wanted) && seen.insert(name, 0).second) {
       result.edits_.emplace_back(name, entry.substr(name.size() + 1));
     }
   }
@@ -94,45 +107,24 @@ std::optional<std::string> environment::get(std::string_view name) const {
   return inherits_ ? detail::caller_variable(name) : std::nullopt;
 }
 
-// The inherited variables in their order, edited in place, then the new ones. Of several with one
-// name only the first, the one that getenv(3) finds, is passed on: else an unset variable could
-// come back in its twin. Entries without a name are no variables and stay out.
 std::vector<std::string> environment::resolve() const {
-  name_set seen;
   std::vector<std::string> inherited;
-  std::vector<std::string> result;
   if (inherits_) {
     inherited = detail::caller_environment();
-    std::unordered_map<std::string_view, const edit_type*, name_hash, same_name> edited;
-    for (const edit_type& change : edits_) {
-      edited.emplace(change.first, &change);
-    }
-    seen.reserve(inherited.size());
-    result.reserve(inherited.size() + edits_.size());
-    for (const std::string& entry : inherited) {
-      const std::string_view name = name_of(entry);
-      if (name.empty() || !seen.insert(name).second) {
-        continue;
-      }
-      const auto change = edited.find(name);
-      if (change == edited.end()) {
-        result.push_back(entry);
-      } else if (const auto& [spelled, value] = *change->second; value) {
-        result.push_back(spelled + '=' + *value);
-      }
-    }
   }
-  for (const auto& [name, value] : edits_) {
-    if (value && !seen.contains(name)) {
-      result.push_back(name + '=' + *value);
-    }
+  const std::vector<std::string_view> views(inherited.begin(), inherited.end());
+  std::vector<std::string> result;
+  for (const detail::chosen_variable& each : detail::choose_variables(*this, views)) {
+    result.push_back(each.edit ? detail::to_entry(*each.edit)
+                               : std::move(inherited[each.inherited]));
   }
   return result;
 }
 
 void environment::edit(std::string name, std::optional<std::string> value) {
-  const auto known = std::ranges::find_if(
-      edits_, [&](const edit_type& edit) { return detail::same_variable(edit.first, name); });
+  const auto known = std::ranges::find_if(edits_, [&](const detail::environment_edit& edit) {
+    return detail::same_variable(edit.first, name);
+  });
   if (known != edits_.end()) {
     *known = {std::move(name), std::move(value)};
   } else {
@@ -140,4 +132,45 @@ void environment::edit(std::string name, std::optional<std::string> value) {
   }
 }
 
+namespace detail {
+
+// The inherited variables in their order, edited in place, then the new ones. Of several with one
+// name only the first, the one that getenv(3) finds, is passed on: else an unset variable could
+// come back in its twin. Entries without a name are no variables and stay out.
+std::vector<chosen_variable> choose_variables(const environment& env,
+                                              std::span<const std::string_view> inherited) {
+  constexpr std::size_t seen = SIZE_MAX;
+  const std::vector<environment_edit>& edits = env.edits();
+  std::vector<chosen_variable> result;
+  result.reserve(inherited.size() + edits.size());
+  name_table names(inherited.size() + edits.size());
+  for (std::size_t i = 0; i < edits.size(); ++i) {
+    names.insert(edits[i].first, i);
+  }
+  for (std::size_t i = 0; i < inherited.size(); ++i) {
+    const std::string_view name = name_of(inherited[i]);
+    if (name.empty()) {
+      continue;
+    }
+    const auto [edit, added] = names.insert(name, seen);
+    if (added) {
+      result.push_back({i, nullptr});
+    } else if (edit != seen) {
+      const environment_edit& change = edits[std::exchange(edit, seen)];
+      if (change.second) {
+        result.push_back({i, &change});
+      }
+    }
+  }
+  for (const environment_edit& change : edits) {
+    if (change.second && names.insert(change.first, seen).first != seen) {
+      result.push_back({0, &change});
+    }
+  }
+  return result;
+}
+
+std::string to_entry(const environment_edit& edit) { return edit.first + '=' + *edit.second; }
+
+} // namespace detail
 } // namespace subproc

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <subproc/redirect.hpp>
+
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -52,6 +54,9 @@ void start_thread(std::function<void()> work);
 enum class file_use { read, create, append };
 int open_file(const std::string& path, file_use use);
 void close_file(int descriptor);
+
+/// A stdin without a byte, opened once for all jobs where that saves a call.
+subproc::input_redirect empty_input();
 
 /// Jobs end with fanout, however it ends.
 extern const bool jobs_die_with_fanout;

@@ -222,7 +222,7 @@ private:
     if (options_.pipe) {
       cmd.input(of.block);
     } else {
-      cmd.in(subproc::null);
+      cmd.in(empty_input());
     }
     cmd.out(subproc::piped).err(subproc::piped).process_group(0);
     cmd.die_with_parent(jobs_die_with_fanout);

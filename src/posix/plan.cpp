@@ -1,5 +1,6 @@
 #include "plan.hpp"
 
+#include "../environ.hpp"
 #include "../redirects.hpp"
 #include "../text.hpp"
 #include "accounts.hpp"
@@ -104,6 +105,25 @@ launch_plan::launch_plan(const command& cmd) {
   plan_descriptors(cmd);
 }
 
+// What is inherited stays where the caller has it, as without an environment of its own.
+void launch_plan::plan_environment(const environment& env) {
+  std::vector<std::string_view> inherited;
+  if (env.inherits() && environ != nullptr) {
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+      inherited.emplace_back(*entry);
+    }
+  }
+  const std::vector<chosen_variable> chosen = choose_variables(env, inherited);
+  variables_.reserve(env.edits().size()); // so that none moves
+  envp_.reserve(chosen.size() + 1);
+  for (const chosen_variable& each : chosen) {
+    envp_.push_back(each.edit ? variables_.emplace_back(to_entry(*each.edit)).c_str()
+                              : inherited[each.inherited].data());
+  }
+  envp_.push_back(nullptr);
+  child_.envp = envp_.data();
+}
+
 void launch_plan::plan_program(const command& cmd) {
   program_ = cmd.executable().value_or(cmd.args().front());
   argv_.reserve(cmd.args().size() + 1);
@@ -114,13 +134,7 @@ void launch_plan::plan_program(const command& cmd) {
   child_.argv = argv_.data();
 
   if (cmd.env()) {
-    environment_ = cmd.env()->resolve();
-    envp_.reserve(environment_.size() + 1);
-    for (const std::string& variable : environment_) {
-      envp_.push_back(variable.c_str());
-    }
-    envp_.push_back(nullptr);
-    child_.envp = envp_.data();
+    plan_environment(*cmd.env());
   } else {
     child_.envp = environ;
   }

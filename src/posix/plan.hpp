@@ -45,6 +45,7 @@ public:
   unique_handle err;
 
 private:
+  void plan_environment(const environment& env);
   void plan_program(const command& cmd);
   void plan_descriptors(const command& cmd);
   void plan_identity(const command& cmd);
@@ -62,7 +63,7 @@ private:
   std::string program_;
   std::string directory_;
   std::vector<const char*> argv_;
-  std::vector<std::string> environment_;
+  std::vector<std::string> variables_; ///< of the environment, that are not the caller's
   std::vector<const char*> envp_;
   std::vector<std::string> candidates_;
   std::vector<const char*> executables_;

@@ -1,7 +1,5 @@
 #include "../environ.hpp"
 
-#include <functional>
-
 namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
@@ -12,7 +10,13 @@ constexpr std::string_view clean_list[] = {"PATH", "HOME", "USER", "LOGNAME", "S
 
 bool same_variable(std::string_view left, std::string_view right) { return left == right; }
 
-std::size_t variable_hash(std::string_view name) { return std::hash<std::string_view>()(name); }
+// For tables of some dozens of names: its time counts, for every variable of every start.
+std::size_t variable_hash(std::string_view name) {
+  const auto byte = [name](std::size_t at) { return static_cast<unsigned char>(name[at]); };
+  return name.empty() ? 0
+                      : name.size() + 31U * byte(0) + 59U * byte(name.size() / 2) +
+                            127U * byte(name.size() - 1);
+}
 
 bool has_stray_equals(std::string_view name) noexcept {
   return name.find('=') != std::string_view::npos;

@@ -3,6 +3,7 @@
 #include <subproc/detail/asio.hpp>
 
 #include <memory>
+#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -25,6 +26,14 @@ public:
   any_handler(Handler handler, const IoExecutor& io_executor)
       : model_(make<Handler, IoExecutor>(std::move(handler), io_executor)) {}
 
+  /// One that is called right where it is completed, on no executor: it must not run user code.
+  template <class Function>
+  static any_handler direct(Function function) {
+    any_handler made;
+    made.model_ = new direct_model<Function>(std::move(function));
+    return made;
+  }
+
   any_handler(any_handler&& other) noexcept : model_(std::exchange(other.model_, nullptr)) {}
 
   any_handler& operator=(any_handler&& other) noexcept {
@@ -42,7 +51,8 @@ public:
 
   explicit operator bool() const noexcept { return model_ != nullptr; }
 
-  /// Posts the handler with these arguments to its executor; the memory is free before that.
+  /// Posts the handler, unless it is a direct one, with these arguments to its executor; the memory
+  /// is free before that.
   void complete(Args... args) { std::exchange(model_, nullptr)->complete(std::move(args)...); }
 
 private:
@@ -60,9 +70,30 @@ private:
     using allocator_type = typename std::allocator_traits<
         asio::associated_allocator_t<Handler>>::template rebind_alloc<model>;
 
+    // With a bind_allocator() in its place Asio would keep another guard, and dispatch twice.
+    struct bound {
+      using allocator_type = asio::associated_allocator_t<Handler>;
+      allocator_type get_allocator() const noexcept { return allocator; }
+
+      void operator()() {
+        std::apply([this](auto&&... value) { std::move(handler)(std::move(value)...); },
+                   std::move(values));
+      }
+
+      allocator_type allocator;
+      Handler handler;
+      std::tuple<std::decay_t<Args>...> values;
+    };
+
     model(Handler&& h, const IoExecutor& io_executor)
-        : handler(std::move(h)), work(asio::get_associated_executor(handler, io_executor)),
-          io_work(io_executor) {}
+        : handler(std::move(h)), work(asio::get_associated_executor(handler, io_executor)) {
+      if constexpr (std::is_same_v<executor_type, IoExecutor>) {
+        if (asio::get_associated_executor(handler, io_executor) == io_executor) {
+          return; // one guard is enough
+        }
+      }
+      io_work.emplace(io_executor);
+    }
 
     allocator_type allocator() const noexcept {
       return allocator_type(asio::get_associated_allocator(handler));
@@ -70,16 +101,11 @@ private:
 
     void complete(Args... args) override {
       std::unique_ptr<model, deleter> self(this, deleter{allocator()});
-      auto executor = work.get_executor();
-      auto handler_allocator = asio::get_associated_allocator(handler);
-      auto bound = [h = std::move(handler),
-                    values = std::tuple<std::decay_t<Args>...>(std::move(args)...)]() mutable {
-        std::apply([&h](auto&&... value) { std::move(h)(std::move(value)...); }, std::move(values));
-      };
+      bound next{asio::get_associated_allocator(handler), std::move(handler), {std::move(args)...}};
       // Both guards are kept until the post has been counted.
       auto keep = std::pair(std::move(work), std::move(io_work));
       self.reset();
-      asio::post(executor, asio::bind_allocator(handler_allocator, std::move(bound)));
+      asio::post(keep.first.get_executor(), std::move(next));
     }
 
     void destroy() noexcept override { deleter{allocator()}(this); }
@@ -95,7 +121,22 @@ private:
 
     Handler handler;
     asio::executor_work_guard<executor_type> work;
-    asio::executor_work_guard<IoExecutor> io_work;
+    std::optional<asio::executor_work_guard<IoExecutor>> io_work;
+  };
+
+  template <class Function>
+  struct direct_model final : concept_base {
+    explicit direct_model(Function&& f) : function(std::move(f)) {}
+
+    void complete(Args... args) override {
+      Function f = std::move(function);
+      delete this;
+      f(std::move(args)...);
+    }
+
+    void destroy() noexcept override { delete this; }
+
+    Function function;
   };
 
   template <class Handler, class IoExecutor>

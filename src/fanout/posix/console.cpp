@@ -125,6 +125,11 @@ int open_file(const std::string& path, file_use use) {
 
 void close_file(int descriptor) { ::close(descriptor); }
 
+subproc::input_redirect empty_input() {
+  static const int opened = open_file("/dev/null", file_use::read);
+  return opened < 0 ? subproc::input_redirect(subproc::null) : subproc::fd{opened};
+}
+
 const bool jobs_die_with_fanout = FANOUT_JOBS_DIE;
 
 int be_nice(int niceness) {

@@ -120,6 +120,8 @@ int open_file(const std::string& path, file_use use) {
 
 void close_file(int descriptor) { ::_close(descriptor); }
 
+subproc::input_redirect empty_input() { return subproc::null; }
+
 const bool jobs_die_with_fanout = true;
 
 int be_nice(int niceness) {
