@@ -138,6 +138,9 @@ public:
     for (;;) {
       epoll_event event{};
       if (epoll_wait(epoll_, &event, 1, -1) < 0) {
+        if (errno == EINTR) {
+          continue;
+        }
         throw_errno("epoll_wait");
       }
       siginfo_t info{};
