@@ -83,4 +83,8 @@ void launch_later(std::function<void()> job) {
 
 bool on_launcher_thread() noexcept { return is_launcher_thread; }
 
+launcher_role::launcher_role() noexcept : before_(std::exchange(is_launcher_thread, true)) {}
+
+launcher_role::~launcher_role() { is_launcher_thread = before_; }
+
 } // namespace subproc::detail

@@ -194,6 +194,12 @@ public:
 private:
   using job_slot = pool_machine::slot;
 
+  // The pipes of a job are looked at when it has ended, or from so long after its start on: most
+  // jobs are short and quiet. After one that could have filled a pipe the next ones are watched.
+  static constexpr std::chrono::milliseconds late{10};
+  static constexpr std::size_t loud = 32 << 10;
+  static constexpr int jobs_of_a_kind = 64;
+
   struct entry {
     command next;                         ///< what the next try runs
     std::weak_ptr<run_operation> running; ///< which owns this pool
@@ -302,6 +308,7 @@ private:
     for (const job_slot ended : taken_ends_) {
       finished(ended);
     }
+    read_old_jobs();
     pump();
   }
 
@@ -367,8 +374,24 @@ private:
     }
   }
 
+  // A job that is still there may have filled its pipes.
+  void read_old_jobs() {
+    if (unread_.empty() || steady_clock::now() < read_at_) {
+      return;
+    }
+    for (; !unread_.empty() && unread_.front().first <= read_at_; unread_.pop_front()) {
+      if (const auto running = unread_.front().second.lock()) {
+        running->read_now();
+      }
+    }
+    read_at_ = unread_.empty() ? steady_clock::time_point::max() : unread_.back().first;
+  }
+
   void set_timer() {
-    const auto wakes = std::min(machine_.wakes_at(), look_again_);
+    if (!unread_.empty() && read_at_ == steady_clock::time_point::max()) {
+      read_at_ = unread_.back().first;
+    }
+    const auto wakes = std::min({machine_.wakes_at(), look_again_, read_at_});
     if (wakes == timer_set_for_) {
       return;
     }
@@ -438,7 +461,17 @@ private:
         }));
     next.started = now;
     next.running = running;
-    running->start(std::move(cmd), {});
+    if (loud_ > 0) {
+      --loud_;
+    } else {
+      running->read_late();
+      unread_.emplace_back(now + late, running);
+    }
+    if (options_.start_on_executor && options_.concurrency == 1) {
+      running->start_here(std::move(cmd));
+    } else {
+      running->start(std::move(cmd), {});
+    }
   }
 
   /// False when that failed, which ends the job.
@@ -467,6 +500,9 @@ private:
     }
     ended.result.sequence = machine_.sequence(at);
     ended.result.tries = machine_.tries(at);
+    if (ended.result.process.out.size() + ended.result.process.err.size() > loud) {
+      loud_ = jobs_of_a_kind;
+    }
     const failure_kind why = ended.result.why();
     if (why == failure_kind::spawn && no_room(ended.result.error) && machine_.refused(at, now)) {
       ended.next = std::move(ended.result.process.cmd);
@@ -524,6 +560,9 @@ private:
   bool turn_comes_ = false;
   steady_clock::time_point timer_set_for_ = steady_clock::time_point::max();
   steady_clock::time_point look_again_ = steady_clock::time_point::max();
+  steady_clock::time_point read_at_ = steady_clock::time_point::max();
+  std::deque<std::pair<steady_clock::time_point, std::weak_ptr<run_operation>>> unread_;
+  int loud_ = 0;
   bool closed_ = false;
   bool over_ = false;
   std::atomic<std::uint64_t> last_ticket_ = 0;

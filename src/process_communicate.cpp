@@ -409,8 +409,25 @@ void process_core::sweep() {
   communicate_->swept();
 }
 
+// Not where somebody sees when a byte is read, or before which other.
+bool process_core::may_read_late() const noexcept {
+  return child_ && !report_ && !command_.has_ordered_output() && !command_.inactivity_timeout() &&
+         std::ranges::none_of(tees_, [](const tee_end& tee) { return bool(tee.sink); });
+}
+
+void process_core::read_now() {
+  const lock held(mutex_);
+  if (std::exchange(reads_late_, false)) {
+    pump_communicate();
+  }
+}
+
 void process_core::step_communicate() {
   communicate_machine& machine = *communicate_;
+  if (report_ && std::exchange(reads_late_, false)) {
+    drain(stream_id::out, turn);
+    drain(stream_id::err, turn);
+  }
   if (machine.wants_sweep()) {
     sweep();
   }
@@ -435,6 +452,7 @@ void process_core::pump_communicate() {
   communicate_machine& machine = *communicate_;
   step_communicate();
   if (machine.done()) {
+    reads_late_ = false;
     for (pipe_end& pipe : pipes_) {
       cancel_watch(pipe.waiting);
     }
@@ -453,7 +471,7 @@ void process_core::pump_communicate() {
     watch_pipe(stream_id::in);
   }
   for (const stream_id stream : {stream_id::out, stream_id::err}) {
-    if (machine.wants_read(stream)) {
+    if (machine.wants_read(stream) && !reads_late_) {
       watch_pipe(stream);
     }
     if (!machine.to_pass(stream).empty()) {
@@ -475,7 +493,7 @@ void process_core::communicate_timer(std::uint64_t generation) {
 
 void process_core::async_communicate(std::string input, steady_clock::time_point deadline,
                                      asio::cancellation_slot slot, communicate_handler handler,
-                                     bool last) {
+                                     bool last, bool late) {
   const lock held(mutex_);
   if (const error_code ec = begin_communicate(std::move(input), deadline, last)) {
     handler.complete(ec, communicate_ && !communicating() ? communicate_->take()
@@ -483,6 +501,7 @@ void process_core::async_communicate(std::string input, steady_clock::time_point
     return;
   }
   communicate_handler_ = std::move(handler);
+  reads_late_ = late && may_read_late();
   const std::uint64_t id = communicate_id_ = ++last_id_;
   on_cancel(slot, [id](process_core& self) {
     const lock again(self.mutex_);

@@ -87,10 +87,13 @@ public:
                            wait_handler handler);
   /// Ends a wait without calling its handler.
   void forget_wait(std::uint64_t id);
-  /// `deadline`: besides the limit. `last`: see communicate_machine::begin.
+  /// `deadline`: besides the limit. `last`: see communicate_machine::begin. `late`: what is written
+  /// may stay in the pipes until the child ends, or until read_now() where they could be full: that
+  /// spares a short job all waits for them.
   void async_communicate(std::string input, steady_clock::time_point deadline,
                          asio::cancellation_slot slot, communicate_handler handler,
-                         bool last = false);
+                         bool last = false, bool late = false);
+  void read_now();
   void async_stop(std::vector<stop_step> steps, asio::cancellation_slot slot, stop_handler handler);
   /// A stop that is under way goes on with these steps.
   void escalate_stop(std::vector<stop_step> steps);
@@ -295,6 +298,7 @@ private:
   void sink_woken(stream_id stream, std::uint64_t generation, error_code ec);
   void close_sinks() noexcept;
   void sweep();
+  bool may_read_late() const noexcept;
   void step_communicate();
   void pump_communicate();
   void communicate_timer(std::uint64_t generation);
@@ -344,6 +348,7 @@ private:
   communicate_handler communicate_handler_;
   std::uint64_t communicate_id_ = 0;
   bool communicate_blocking_ = false;
+  bool reads_late_ = false;
   timer communicate_wake_;
   std::optional<stop_operation> stop_;
   bool stop_blocking_ = false;

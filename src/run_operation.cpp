@@ -1,6 +1,7 @@
 #include "run_operation.hpp"
 
 #include "check.hpp"
+#include "launch_queue.hpp"
 #include "redirects.hpp"
 
 #include <algorithm>
@@ -114,12 +115,34 @@ run_operation::run_operation(const asio::any_io_executor& executor, run_kind kin
                              run_handler handler)
     : executor_(executor), kind_(kind), handler_(std::move(handler)) {}
 
-void run_operation::start(command&& cmd, asio::cancellation_slot slot) {
+// False when that failed, which completes it.
+bool run_operation::make_core(command&& cmd) {
   try {
     prepare(cmd, kind_);
     core_ = std::make_shared<process_core>(executor_, std::move(cmd));
+    return true;
   } catch (...) {
     handler_.complete(std::current_exception(), {});
+    return false;
+  }
+}
+
+void run_operation::start_here(command&& cmd) {
+  if (!make_core(std::move(cmd))) {
+    return;
+  }
+  std::exception_ptr error;
+  try {
+    const launcher_role here; // who asks for this vouches for the thread
+    core_->launch();
+  } catch (...) {
+    error = std::current_exception();
+  }
+  launched(std::move(error));
+}
+
+void run_operation::start(command&& cmd, asio::cancellation_slot slot) {
+  if (!make_core(std::move(cmd))) {
     return;
   }
   if (slot.is_connected()) {
@@ -134,6 +157,13 @@ void run_operation::start(command&& cmd, asio::cancellation_slot slot) {
                              self->launched(std::move(error));
                            },
                            executor_});
+}
+
+void run_operation::read_now() {
+  const lock held(mutex_);
+  if (std::exchange(late_, false) && launched_) {
+    core_->read_now();
+  }
 }
 
 void run_operation::cancel(asio::cancellation_type type) {
@@ -235,7 +265,7 @@ void run_operation::go_on(core_ptr core, steady_clock::time_point deadline,
 
 void run_operation::begin(steady_clock::time_point deadline) {
   communicating_ = true;
-  core_->async_communicate({}, deadline, {}, on_communicated(), true);
+  core_->async_communicate({}, deadline, {}, on_communicated(), true, late_);
   if (force_ == force::kill) {
     core_->cancel_run();
   }

@@ -42,6 +42,14 @@ public:
 
   void start(command&& cmd, asio::cancellation_slot slot);
 
+  /// The same without a thread of its own for the start. Only for a direct handler, as the failure
+  /// of a start is told from inside.
+  void start_here(command&& cmd);
+
+  /// Before the start: outputs may stay in their pipes until the child ends, or until read_now().
+  void read_late() noexcept { late_ = true; }
+  void read_now();
+
   /// Goes on with a child that was launched, until `deadline`; who calls this drops the core. When
   /// the run fails by itself `on_failure` is called, before the stop, and it may only post.
   void go_on(core_ptr core, steady_clock::time_point deadline, std::function<void()> on_failure);
@@ -62,6 +70,7 @@ public:
 private:
   using lock = std::unique_lock<std::mutex>;
 
+  bool make_core(command&& cmd);
   void launched(std::exception_ptr error);
   void stop_ended(error_code ec);
   void communicated(error_code ec, communicate_result got);
@@ -80,6 +89,7 @@ private:
   std::shared_ptr<process_core> core_;
   std::function<void()> on_failure_;
   std::mutex mutex_;
+  bool late_ = false;
   bool borrowed_ = false; ///< the core, which somebody else drops
   bool launched_ = false;
   bool communicating_ = false;

@@ -134,6 +134,7 @@ private:
   subproc::pool_options how_to_run() {
     subproc::pool_options how;
     how.concurrency = options_.jobs;
+    how.start_on_executor = true;
     how.keep_order = options_.keep_order;
     how.rate = options_.rate;
     how.timeout_factor = options_.timeout_factor;

@@ -13,9 +13,11 @@
 #include <cstddef>
 #include <exception>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -23,7 +25,80 @@ using namespace std::chrono_literals;
 using namespace subproc;
 using namespace subproc::test;
 
+namespace {
+
+class thread_launcher final : public launcher {
+public:
+  launched_child start(const command& cmd) override {
+    started_on.push_back(std::this_thread::get_id());
+    return default_launcher()->start(cmd);
+  }
+
+  std::vector<std::thread::id> started_on;
+};
+
+} // namespace
+
 TEST_SUITE("pool") {
+
+  TEST_CASE("pool: what does not fit into the pipes is read while a command runs") {
+    const leak_check leaks;
+    asio::io_context context;
+    std::size_t given = 0;
+    std::size_t right = 0;
+    constexpr std::size_t size = 300'000;
+    pool jobs(
+        context, {.concurrency = 2},
+        [&](command& next) {
+          next = steps({"out:" + std::to_string(size), "err:" + std::to_string(size), "exit:0"})
+                     .capture_output();
+          return given++ < 4 ? next_command::ready : next_command::end;
+        },
+        [&](const pool_result& result) {
+          right += result.process.out.size() == size && result.process.err.size() == size ? 1 : 0;
+        });
+    jobs.async_run([](std::exception_ptr error, pool_summary) { CHECK_FALSE(error); });
+    context.run();
+    CHECK(right == 4);
+  }
+
+  TEST_CASE("pool: one at a time may be started on the executor's own thread") {
+    const leak_check leaks;
+    for (const bool here : {true, false}) {
+      asio::io_context context;
+      const auto who = std::make_shared<thread_launcher>();
+      std::size_t ended = 0;
+      pool jobs(context, {.concurrency = 1, .start_on_executor = here});
+      for (int i = 0; i < 3; ++i) {
+        jobs.async_submit(steps({"exit:0"}).launcher(who),
+                          [&](std::exception_ptr error, const completed_process&) {
+                            CHECK_FALSE(error);
+                            ++ended;
+                          });
+      }
+      context.run();
+      CHECK(ended == 3);
+      REQUIRE(who->started_on.size() == 3);
+      CHECK((who->started_on.front() == std::this_thread::get_id()) == here);
+    }
+  }
+
+  TEST_CASE("pool: a start on the executor's thread that fails is a result like another") {
+    asio::io_context context;
+    pool jobs(context, {.concurrency = 1, .start_on_executor = true});
+    int failed = 0;
+    for (int i = 0; i < 2; ++i) {
+      jobs.async_submit(command("/no/such/program"),
+                        [&](std::exception_ptr error, const completed_process&) {
+                          REQUIRE(error);
+                          CHECK_THROWS_AS(std::rethrow_exception(error), spawn_error);
+                          ++failed;
+                        });
+    }
+    context.run();
+    CHECK(failed == 2);
+    CHECK(jobs.summary().failed == 2);
+  }
 
   TEST_CASE("pool: a stop does not wait for who holds a pipe outside of the scope [T36]") {
     if (excused_without(feature::posix_shell, "its grandchild is a shell's")) {
