@@ -1,5 +1,6 @@
 #pragma once
 
+#include <subproc/detail/argument.hpp>
 #include <subproc/detail/export.hpp>
 #include <subproc/detail/option_group.hpp>
 #include <subproc/duration.hpp>
@@ -15,11 +16,9 @@
 #include <iosfwd>
 #include <memory>
 #include <optional>
-#include <ranges>
 #include <string>
 #include <string_view>
 #include <tuple>
-#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -95,44 +94,6 @@ struct pre_exec_hook {
 /// A user or a group, by number or by name.
 using account = std::variant<long long, std::string>;
 
-namespace detail {
-
-template <class T>
-concept path_of_bytes = requires(const T& path) {
-  { path.native() } -> std::convertible_to<std::string_view>;
-};
-
-template <class T>
-concept path_of_wide_text = requires(const T& path) { // Windows: UTF-16
-  { path.native() } -> std::convertible_to<std::wstring_view>;
-};
-
-template <class T>
-concept path_like = path_of_bytes<T> || path_of_wide_text<T>;
-
-template <class T>
-concept argument = std::convertible_to<const T&, std::string_view> || path_like<T>;
-
-template <class T>
-concept argument_range = !argument<T> && std::ranges::input_range<const T> &&
-                         argument<std::remove_cvref_t<std::ranges::range_reference_t<const T>>>;
-
-/// UTF-8; half a character becomes bytes that are none, which the start refuses by name.
-SUBPROC_API std::string utf8_of(std::wstring_view text);
-
-template <argument T>
-std::string to_argument(const T& value) {
-  if constexpr (path_of_bytes<T>) {
-    return std::string(std::string_view(value.native()));
-  } else if constexpr (path_of_wide_text<T>) {
-    return utf8_of(value.native());
-  } else {
-    return std::string(std::string_view(value));
-  }
-}
-
-} // namespace detail
-
 /// What to start and how: the one value behind `process`, `run` and the pool.
 ///
 /// Made from its argv, element by element (`command("git", "log")`, also `{"git", "log"}`), or from
@@ -178,6 +139,14 @@ public:
   /// PATH alone, never in the working directory, with each ending of PATHEXT when it has none.
   command& executable(std::string path) &;
   command executable(std::string path) && { return std::move(executable(std::move(path))); }
+  template <detail::path_like Path>
+  command& executable(const Path& path) & {
+    return executable(detail::to_argument(path));
+  }
+  template <detail::path_like Path>
+  command executable(const Path& path) && {
+    return std::move(executable(detail::to_argument(path)));
+  }
   const std::optional<std::string>& executable() const noexcept { return executable_; }
 
   /// The child's working directory; a relative program is looked up from there.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <subproc/detail/argument.hpp>
 #include <subproc/detail/native_handle.hpp>
 
 #include <compare>
@@ -61,10 +62,14 @@ enum class open_mode {
 };
 
 /// A file that is opened in the caller, before the child starts, relative to the caller's working
-/// directory and with permissions 0666 less the caller's umask.
+/// directory and with permissions 0666 less the caller's umask. Its path is a text, on Windows in
+/// UTF-8, or a std::filesystem::path.
 struct file {
   explicit file(std::string file_path, open_mode open = open_mode::automatic)
       : path(std::move(file_path)), mode(open) {}
+  template <detail::argument Path>
+  explicit file(const Path& file_path, open_mode open = open_mode::automatic)
+      : path(detail::to_argument(file_path)), mode(open) {}
 
   std::string path;
   open_mode mode;

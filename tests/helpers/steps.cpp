@@ -26,21 +26,20 @@
 #include <thread>
 
 #include <signal.h>
-#include <unistd.h>
+
+// The platform's: in tests/posix or tests/windows.
+#include "raw_streams.hpp"
 
 namespace {
 
 bool write_all(int fd, const char* data, std::size_t size) {
   while (size > 0) {
-    const unsigned want = static_cast<unsigned>(size < 65536 ? size : 65536);
-    const auto n = write(fd, data, want);
-    if (n < 0 && errno != EINTR) {
+    const long n = raw::write_some(fd, data, size < 65536 ? size : 65536);
+    if (n < 0) {
       return false;
     }
-    if (n > 0) {
-      data += n;
-      size -= static_cast<std::size_t>(n);
-    }
+    data += n;
+    size -= static_cast<std::size_t>(n);
   }
   return true;
 }
@@ -82,12 +81,8 @@ std::size_t read_up_to(std::size_t most, bool copy) {
   static char buffer[65536];
   std::size_t done = 0;
   while (done < most) {
-    const unsigned want =
-        static_cast<unsigned>(most - done < sizeof buffer ? most - done : sizeof buffer);
-    const auto n = read(0, buffer, want);
-    if (n < 0 && errno == EINTR) {
-      continue;
-    }
+    const std::size_t want = most - done < sizeof buffer ? most - done : sizeof buffer;
+    const long n = raw::read_some(0, buffer, want);
     if (n <= 0 || (copy && !write_all(1, buffer, static_cast<std::size_t>(n)))) {
       break;
     }
@@ -136,12 +131,11 @@ bool step(const std::string& verb, const std::string& value) {
   }
   if (verb == "byte") {
     char byte = 0;
-    while (read(small, &byte, 1) < 0 && errno == EINTR) {
-    }
+    raw::read_some(small, &byte, 1);
     return true;
   }
   if (verb == "close") {
-    return close(small) == 0;
+    return raw::close_stream(small);
   }
   if (verb == "ignore") {
     return signal(small, SIG_IGN) != SIG_ERR;
@@ -150,7 +144,7 @@ bool step(const std::string& verb, const std::string& value) {
     return raise(small) == 0;
   }
   if (verb == "exit") {
-    _exit(small);
+    raw::exit_now(small);
   }
   if (verb == "stay") {
     for (;;) {
@@ -158,10 +152,11 @@ bool step(const std::string& verb, const std::string& value) {
     }
   }
   if (verb == "cwd" || verb == "env") {
-    static char buffer[4096];
-    const char* const text =
-        verb == "cwd" ? getcwd(buffer, sizeof buffer) : std::getenv(value.c_str());
-    const std::string line = (text != nullptr ? std::string(text) : std::string()) + '\n';
+    const char* const variable = verb == "env" ? std::getenv(value.c_str()) : nullptr;
+    const std::string line = (verb == "cwd"         ? raw::working_directory()
+                              : variable != nullptr ? std::string(variable)
+                                                    : std::string()) +
+                             '\n';
     return write_all(1, line.data(), line.size());
   }
   return false;

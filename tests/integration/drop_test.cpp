@@ -3,6 +3,7 @@
 
 #include "children.hpp"
 #include "own_process.hpp"
+#include "platform.hpp"
 
 #include <asio/bind_executor.hpp>
 #include <asio/io_context.hpp>
@@ -47,7 +48,8 @@ const std::string write_this(1 << 20, 'x'); // more than a pipe takes
 // Starts as many operations as one process may have at once; returns how many. The child must
 // neither read nor write.
 int start_operations(asio::io_context& context, process& child, outcomes& all, bool communicate) {
-  // The pipe is filled first: a write that is done at once would not be pending.
+  // The pipe is filled first: a write that is done at once would not be pending. A pipe on Windows
+  // takes a write in the background; only one that is larger than the pipe surely stays there.
   for (bool full = communicate; !full;) {
     full = true;
     child.in().async_write_some(asio::buffer(write_this),
@@ -74,8 +76,11 @@ int start_operations(asio::io_context& context, process& child, outcomes& all, b
 }
 
 std::unique_ptr<process> ready_child(asio::io_context& context) {
-  auto child = std::make_unique<process>(
-      context, steps({"say:ready", "stay"}).in(piped).out(piped).err(piped));
+  command cmd = steps({"say:ready", "stay"}).in(piped).out(piped).err(piped);
+  if (platform_has(feature::pipe_size)) {
+    cmd.pipe_size(4096);
+  }
+  auto child = std::make_unique<process>(context, cmd);
   CHECK(child->out().read_line() == "ready");
   return child;
 }

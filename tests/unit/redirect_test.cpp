@@ -4,6 +4,9 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
+#include <string>
+#include <string_view>
 #include <type_traits>
 
 namespace {
@@ -64,6 +67,15 @@ TEST_SUITE("redirect") {
   TEST_CASE("redirect: a file is opened as its stream needs unless told") {
     CHECK((file("log").mode == open_mode::automatic));
     CHECK((file("log", open_mode::append).mode == open_mode::append));
+  }
+
+  TEST_CASE("redirect: the path of a file is any kind of text, or a path") {
+    const std::filesystem::path path("log");
+    const std::string text("log");
+    CHECK((file(path, open_mode::append) == file("log", open_mode::append)));
+    CHECK(file(text).path == "log");
+    CHECK(file(std::string_view(text)).path == "log");
+    CHECK(file("log").path == "log");
   }
 
   TEST_CASE("redirect: a tee passes on to the caller's own stream unless told") {

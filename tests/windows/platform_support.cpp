@@ -15,12 +15,39 @@
 #include <tlhelp32.h>
 
 namespace subproc::test {
+namespace {
+
+using query_function = LONG(NTAPI*)(HANDLE, int what, void* answer, ULONG size, ULONG* needed);
+
+query_function system_query(const char* name) {
+  const FARPROC found = ::GetProcAddress(::GetModuleHandleW(L"ntdll.dll"), name);
+  return reinterpret_cast<query_function>(reinterpret_cast<void*>(found));
+}
+
+// A semaphore, or an event that wakes one waiter and is reset by that. MinGW's std::mutex gets one
+// when somebody first has to wait for it, whenever that is; one that lives as long as the program,
+// as the library and the run-time have some, keeps it.
+bool may_be_of_a_lock(HANDLE handle) {
+  static const query_function query_event = system_query("NtQueryEvent");
+  static const query_function query_semaphore = system_query("NtQuerySemaphore");
+  struct {
+    LONG kind_or_count;
+    LONG state_or_most;
+  } answer{};
+  if (query_event(handle, 0, &answer, sizeof answer, nullptr) >= 0) {
+    return answer.kind_or_count == 1;
+  }
+  return query_semaphore(handle, 0, &answer, sizeof answer, nullptr) >= 0;
+}
+
+} // namespace
 
 unsigned long handle_count() {
   // Wine's GetProcessHandleCount says 0.
   unsigned long count = 0;
   for (std::uintptr_t value = 4; value < 0x4000; value += 4) {
-    count += is_open(reinterpret_cast<HANDLE>(value)) ? 1 : 0;
+    HANDLE const handle = reinterpret_cast<HANDLE>(value);
+    count += is_open(handle) && !may_be_of_a_lock(handle) ? 1 : 0;
   }
   return count;
 }

@@ -57,6 +57,19 @@ TEST_SUITE("windows: redirects") {
     CHECK(made.text() == "five\n");
   }
 
+  TEST_CASE("windows: a file is given by a path, of any characters") {
+    const std::filesystem::path path(std::filesystem::path(fresh_path()) += L"\x00e9\x20ac");
+    run(says("one").out(file(path)));
+    run(says("two").out(file(path, open_mode::append)));
+    CHECK(run(echoes().in(file(path))).out == "one\ntwo\n");
+    std::filesystem::remove(path);
+    const std::filesystem::path half(L"C:\\x\xd83d");
+    const spawn_error error = spawn_error_of([&] { run(says("x").out(file(half))); });
+    CHECK(error.step() == spawn_step::open);
+    CHECK(error.path() == file(half).path);
+    CHECK(error.code() == std::errc::illegal_byte_sequence);
+  }
+
   TEST_CASE("windows: the null device reads as empty and swallows") {
     CHECK(run(echoes().in(null)).out.empty());
     CHECK(run(command(helper("steps"), "out:100000", "err:100000").out(null).err(null)).status ==
@@ -78,6 +91,8 @@ TEST_SUITE("windows: redirects") {
     const std::string large(3'000'000, 'm');
     CHECK(run(echoes().in(memory(large))).out == large);
     const unique_handle bytes = memory_file("by hand");
+    CHECK_FALSE(is_inheritable(bytes.get()));
+    CHECK_FALSE(write_all(bytes.get(), "x"));
     CHECK(read_all(bytes.get()) == "by hand");
   }
 

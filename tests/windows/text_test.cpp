@@ -80,9 +80,11 @@ TEST_SUITE("windows text") {
 
   TEST_CASE("windows text: a path is an argument in UTF-8") {
     const std::filesystem::path path(L"C:\\x\x00e4");
-    const subproc::command cmd = subproc::command(path, path).cwd(path);
+    const subproc::command cmd = subproc::command(path, path).cwd(path).executable(path);
     CHECK(cmd.args() == std::vector<std::string>(2, "C:\\x\xc3\xa4"));
     CHECK(cmd.cwd() == "C:\\x\xc3\xa4");
+    CHECK(cmd.executable() == "C:\\x\xc3\xa4");
+    CHECK(subproc::file(path).path == "C:\\x\xc3\xa4");
   }
 
   TEST_CASE("windows text: a path that holds half a character is refused by the start") {
