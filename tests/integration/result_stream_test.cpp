@@ -31,7 +31,7 @@ void rethrow(std::exception_ptr error) {
 }
 
 /// `commands`, each of which is counted when it is taken.
-auto counted(int& taken, int last, const command& each) {
+auto commands_of(int& taken, int last, const command& each) {
   return std::views::iota(0, last) | std::views::transform([&taken, each](int) {
            ++taken;
            return each;
@@ -68,7 +68,7 @@ TEST_SUITE("result_stream") {
     const leak_check leaks;
     asio::io_context context;
     int taken = 0;
-    result_stream results(context, counted(taken, 1000, steps({"exit:0"})), {.concurrency = 3});
+    result_stream results(context, commands_of(taken, 1000, steps({"exit:0"})), {.concurrency = 3});
     context.run();
     context.restart();
     CHECK(taken == 0);
@@ -91,7 +91,7 @@ TEST_SUITE("result_stream") {
     const watchdog guard;
     asio::io_context context;
     int taken = 0;
-    result_stream results(context, counted(taken, 20, steps({"exit:0"})), {.concurrency = 2});
+    result_stream results(context, commands_of(taken, 20, steps({"exit:0"})), {.concurrency = 2});
     int got = 0;
     int cancelled = 0;
     bool over = false;
