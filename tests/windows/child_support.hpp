@@ -4,7 +4,6 @@
 
 #include "support.hpp"
 
-#include <subproc/launcher.hpp>
 #include <subproc/process.hpp>
 #include <subproc/run.hpp>
 
@@ -12,14 +11,11 @@
 #include <asio/use_future.hpp>
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <future>
 #include <iterator>
-#include <latch>
-#include <memory>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -162,20 +158,6 @@ private:
   std::filesystem::path path_;
 };
 
-/// Starts nothing before all threads of the library that start children are there.
-class launcher_threads final : public launcher {
-public:
-  static unsigned most() { return std::max(1U, std::thread::hardware_concurrency()); }
-
-  launched_child start(const command& cmd) override {
-    missing_.arrive_and_wait();
-    return default_launcher()->start(cmd);
-  }
-
-private:
-  std::latch missing_{most()};
-};
-
 /// Starts what the library and its threads keep for good.
 inline void warm_up() {
   static const bool done = [] {
@@ -191,10 +173,9 @@ inline void warm_up() {
       process(context, command(helper("steps"), "echo").in(piped).out(piped)).detach();
     }
     asio::io_context context;
-    const auto all = std::make_shared<launcher_threads>();
-    std::vector<std::future<completed_process>> runs;
-    for (unsigned i = 0; i < launcher_threads::most(); ++i) {
-      runs.push_back(async_run(context, command(helper("steps")).launcher(all), asio::use_future));
+    std::vector<std::future<completed_process>> runs; // by all launcher threads
+    for (unsigned i = 0; i < 2 * std::thread::hardware_concurrency(); ++i) {
+      runs.push_back(async_run(context, command(helper("steps")), asio::use_future));
     }
     context.run();
     for (std::future<completed_process>& each : runs) {
