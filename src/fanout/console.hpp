@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -17,9 +18,16 @@ void prepare_streams();
 /// UTF-8 where the system does not give bytes.
 std::vector<std::string> arguments(int argc, char** argv);
 
-/// As many of the jobs as there are descriptors for. Without, jobs would fail that only had to
-/// wait.
-std::size_t affordable(std::size_t jobs);
+/// As many of the jobs as there are descriptors for, each of which needs so many.
+std::size_t affordable(std::size_t jobs, std::size_t files_a_job);
+
+/// Bytes that a command of this program's environment may have in its arguments, as
+/// argument_size() counts them; with a limit of its stack fewer.
+std::size_t room_for_arguments(std::uint64_t stack_limit);
+/// What an argument takes of it.
+std::size_t argument_size(std::size_t length);
+/// Bytes of a single argument.
+std::size_t longest_argument();
 
 bool is_terminal(int stream);
 /// In columns; 80 where it is not known.
@@ -49,8 +57,10 @@ int write_all(int stream, std::string_view text);
 void start_thread(std::function<void()> work);
 
 /// A file that no job inherits, for read_some and write_all; -1 with errno.
-enum class file_use { read, create, append };
+enum class file_use { read, create, create_new, append };
 int open_file(const std::string& path, file_use use);
+/// The next write goes to its beginning. 0, or an error.
+int rewind_file(int descriptor);
 void close_file(int descriptor);
 
 /// Jobs end with fanout, however it ends.

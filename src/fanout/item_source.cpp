@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <memory>
+#include <stdexcept>
 #include <system_error>
 #include <utility>
 
@@ -13,6 +14,9 @@ namespace {
 
 // So much that the total of most inputs is soon known, for the progress bar, and no more.
 constexpr std::size_t read_ahead = 8 << 20;
+
+// A block ends with a line, and that may be long.
+constexpr std::size_t longest_line_of_block = 256 << 20;
 
 std::size_t bytes_held_by(const std::string& item) { return item.size() + 2 * sizeof(std::string); }
 
@@ -75,8 +79,14 @@ void item_source::read(std::shared_ptr<queue> to, int descriptor, cut how,
       from = unseen = end + 1;
     }
     rest.erase(0, from);
+    if (rest.size() > (how.block != 0 ? how.block + longest_line_of_block : longest_item)) {
+      const std::lock_guard lock(to->mutex);
+      to->too_long = true;
+      to->blocks = how.block != 0;
+      break;
+    }
   }
-  if (!rest.empty()) {
+  if (!rest.empty() && !to->too_long) {
     put(std::move(rest));
   }
   bool tell = false;
@@ -97,6 +107,11 @@ item_source::state item_source::next(std::string& item) {
     if (queue_->failure != 0) {
       throw std::system_error(queue_->failure, std::generic_category(),
                               "cannot read " + queue_->name);
+    }
+    if (queue_->ended && queue_->too_long) {
+      throw std::invalid_argument("cannot use " + queue_->name + ": one is longer than " +
+                                  (queue_->blocks ? "256" : "16") +
+                                  " MiB; are they parted by something else (-0)?");
     }
     queue_->asked = !queue_->ended;
     return queue_->ended ? state::end : state::later;

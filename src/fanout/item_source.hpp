@@ -12,6 +12,9 @@
 
 namespace fanout {
 
+/// A longer one is an error: what it would be for takes no argument of that size.
+inline constexpr std::size_t longest_item = 16 << 20;
+
 /// The items, read ahead by a thread of their own, within a few MiB: an endless or slow input
 /// stalls nothing.
 class item_source {
@@ -32,7 +35,7 @@ public:
   item_source(const std::string& path, cut how, std::function<void()> more);
 
   /// Takes the next item. Throws std::system_error when the descriptor could not be read to its
-  /// end.
+  /// end, std::invalid_argument when an item is too long.
   state next(std::string& item);
 
   /// How many there are in all, once that is known.
@@ -48,6 +51,8 @@ private:
     bool asked = false;
     bool ended = false;
     int failure = 0; // why it ended, if not well
+    bool too_long = false;
+    bool blocks = false;
     std::string name = "the items";
   };
 

@@ -1,5 +1,7 @@
 #include "item_template.hpp"
 
+#include "console.hpp"
+
 #include <subproc/quote.hpp>
 
 #include <algorithm>
@@ -118,6 +120,50 @@ void item_template::find_items() {
                             found->of == placeholder::what::slot);
     });
   }
+}
+
+item_template::measure item_template::measured(std::size_t room) const {
+  measure all;
+  all.shell_ = shell_;
+  all.room_ = room;
+  for (const std::string& word : words_) {
+    measure::word next;
+    each_part(word, [&](std::string_view text, const std::optional<placeholder>& found) {
+      if (!found || found->of == placeholder::what::number ||
+          found->of == placeholder::what::slot) {
+        constexpr std::size_t widest_number = 20;
+        next.size += found ? widest_number : text.size();
+      } else {
+        ++(text.size() == word.size() && !shell_ ? next.alone : next.within);
+      }
+    });
+    all.words_.push_back(next);
+  }
+  if (append_) {
+    all.words_.push_back({0, shell_ ? 0U : 1U, shell_ ? 1U : 0U});
+  }
+  return all;
+}
+
+bool item_template::measure::add(const std::string& item) {
+  const std::size_t size = shell_ ? quoted(item).size() : item.size();
+  std::vector<word> next = words_;
+  std::size_t taken = 0;
+  std::size_t script = 0;
+  bool fits = true;
+  for (word& each : next) {
+    each.size += each.alone * argument_size(size) + each.within * (size + 1);
+    script += each.size + 1;
+    taken += each.alone != 0 ? each.size : argument_size(each.size);
+    fits = fits && (each.alone != 0 || each.size <= longest_argument());
+  }
+  fits = fits && taken <= room_ && (!shell_ || script <= longest_argument());
+  if (any_ && !fits) {
+    return false;
+  }
+  any_ = true;
+  words_ = std::move(next);
+  return true;
 }
 
 bool item_template::has_slot() const {

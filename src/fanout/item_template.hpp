@@ -30,6 +30,28 @@ public:
   /// columns becomes as many words.
   subproc::command make(const row& columns, std::uint64_t number, std::size_t slot) const;
 
+  /// Counts the items of a command, of which there may be as many as the system takes.
+  class measure {
+  public:
+    /// Whether there is room for this one too; for the first there always is.
+    bool add(const std::string& item);
+
+  private:
+    friend class item_template;
+    struct word {
+      std::size_t size = 0;   ///< bytes, so far
+      std::size_t alone = 0;  ///< whether its items become arguments of their own
+      std::size_t within = 0; ///< how often each item is in it
+    };
+
+    std::vector<word> words_;
+    bool shell_ = false;
+    std::size_t room_ = 0;
+    bool any_ = false;
+  };
+  /// Of a command that has so much room (room_for_arguments).
+  measure measured(std::size_t room) const;
+
   /// {%} is in it: two runs of a job may differ.
   bool has_slot() const;
 

@@ -1,6 +1,7 @@
 #include "job_input.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <iterator>
 #include <stdexcept>
 #include <utility>
@@ -31,9 +32,11 @@ std::optional<row> split_csv(std::string_view line) {
   return quoted ? std::nullopt : std::optional(std::move(values));
 }
 
-job_input::job_input(const options& chosen, const std::function<void()>& more)
+job_input::job_input(const options& chosen, item_template::measure room,
+                     const std::function<void()>& more)
     : separator_(chosen.column_separator), csv_(chosen.csv), header_(chosen.header),
-      batch_(chosen.items_a_job) {
+      batch_(chosen.fill && chosen.items_a_job == 0 ? SIZE_MAX : chosen.items_a_job),
+      fill_(chosen.fill), empty_(std::move(room)) {
   const item_source::cut end{chosen.null_separated ? '\0' : '\n', chosen.pipe ? chosen.block : 0};
   const auto add = [&](std::unique_ptr<item_source> items, bool linked) {
     sources_.push_back({std::move(items), linked});
@@ -64,6 +67,9 @@ row job_input::columns(source& from, std::string item) const {
     auto values = split_csv(from.open_quotes);
     if (!values) {
       from.open_quotes += '\n';
+      if (from.open_quotes.size() > longest_item) {
+        throw std::invalid_argument("the items are no CSV: quotes do not end within 16 MiB");
+      }
       return {};
     }
     from.open_quotes.clear();
@@ -163,23 +169,33 @@ job_input::state job_input::next(row& to) {
   if (batch_ == 0) {
     return next_of(sources_.front(), to);
   }
-  for (row values; partial_.size() < batch_;) {
-    const state got = next_of(sources_.front(), values);
-    if (got == state::later || (got == state::end && partial_.empty())) {
-      return got;
+  while (partial_.size() < batch_) {
+    row values;
+    if (left_) {
+      values.push_back(std::move(*std::exchange(left_, std::nullopt)));
+    } else {
+      const state got = next_of(sources_.front(), values);
+      if (got == state::later || (got == state::end && partial_.empty())) {
+        return got;
+      }
+      if (got == state::end) {
+        break;
+      }
     }
-    if (got == state::end) {
+    if (fill_ && !measure_.add(values.front())) {
+      left_ = std::move(values.front());
       break;
     }
-    std::ranges::move(values, std::back_inserter(partial_));
+    partial_.push_back(std::move(values.front()));
   }
+  measure_ = empty_;
   to = std::exchange(partial_, {});
   return state::item;
 }
 
 std::optional<std::size_t> job_input::total() const {
   if (sources_.size() == 1) {
-    auto count = csv_ ? std::nullopt : sources_.front().items->total();
+    auto count = csv_ || fill_ ? std::nullopt : sources_.front().items->total();
     if (count && header_ && *count > 0) {
       --*count;
     }

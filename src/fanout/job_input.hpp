@@ -22,8 +22,9 @@ class job_input {
 public:
   using state = item_source::state;
 
-  /// `more` is called, on a thread, after a `later`. Throws std::system_error.
-  job_input(const options& chosen, const std::function<void()>& more);
+  /// `more` is called, on a thread, after a `later`; `room` is that of a job with no item, for as
+  /// many as it has room for. Throws std::system_error.
+  job_input(const options& chosen, item_template::measure room, const std::function<void()>& more);
 
   /// Throws std::system_error when a source could not be read to its end, std::invalid_argument for
   /// what is no CSV.
@@ -56,7 +57,11 @@ private:
   bool csv_;
   bool header_;
   std::size_t batch_;
+  bool fill_;
+  item_template::measure empty_;
+  item_template::measure measure_ = empty_;
   row partial_;
+  std::optional<std::string> left_; ///< had no room in the job before
   bool gathered_ = false;
   bool over_ = false;
 };

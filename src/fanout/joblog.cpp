@@ -131,7 +131,7 @@ std::string joblog::line(const subproc::pool_result& job, std::uint64_t number) 
   const double seconds = std::chrono::duration<double>(done.elapsed).count();
   // -1 without an exit code: killed, timed out or not started. (GNU parallel: 0, -1 and 127.)
   return fmt::format("{}\t:\t{:.3f}\t{:10.3f}\t0\t{}\t{}\t{}\t{}\n", number, start, seconds,
-                     done.out.size(), done.status.exit_code().value_or(-1),
+                     done.out.size() + done.out_dropped, done.status.exit_code().value_or(-1),
                      done.status.signal().value_or(0), one_line(to_string(done.cmd)));
 }
 

@@ -3,13 +3,18 @@
 #include "job_input.hpp"
 #include "joblog.hpp"
 #include "json.hpp"
+#include "junit.hpp"
+#include "line_stream.hpp"
 #include "machine.hpp"
 #include "options.hpp"
 #include "output.hpp"
 #include "progress.hpp"
+#include "report.hpp"
+#include "whole_file.hpp"
 
 #include <subproc/error.hpp>
 #include <subproc/pool.hpp>
+#include <subproc/quote.hpp>
 
 #include <asio/error.hpp>
 #include <asio/io_context.hpp>
@@ -37,18 +42,26 @@ namespace {
 
 constexpr int own_error = 255;
 constexpr double most_stalled = 10; // percent of the time
+constexpr std::size_t default_max_output = 64 << 20;
+
+// Each holds two pipes and a pidfd, and one more while it starts; line by line two more pipes.
+constexpr std::size_t files_a_job = 4;
+constexpr std::size_t files_a_streamed_job = 8;
 
 /// The jobs of one call, from the items to the exit code. Lives as long as the program: its threads
 /// may sit in a read or a write when it ends.
 class session {
 public:
   explicit session(options chosen)
-      : options_(std::move(chosen)), template_(options_.words, options_.shell, !options_.pipe),
+      : options_(std::move(chosen)),
+        template_(options_.words, options_.shell, !options_.pipe && !options_.words.empty()),
         signals_(context_), ticks_(context_),
         show_bar_(!options_.quiet && !options_.dry_run &&
-                  (options_.bar || (is_terminal(2) && !typed_items()))) {
+                  (options_.bar || (is_terminal(2) && !typed_items()))),
+        eta_lines_(options_.eta && !show_bar_ && !options_.dry_run) {
     const std::size_t jobs =
-        affordable(options_.jobs != 0 ? options_.jobs : static_cast<std::size_t>(processors()));
+        affordable(options_.jobs != 0 ? options_.jobs : static_cast<std::size_t>(processors()),
+                   options_.by_line ? files_a_streamed_job : files_a_job);
     if (jobs < options_.jobs && !options_.quiet) {
       tell(fmt::format("fanout: only {} jobs at once: the limit of open files (ulimit -n) is low\n",
                        jobs));
@@ -58,11 +71,24 @@ public:
 
   // Throws what is to end the program; by then it has threads, which outlive this.
   int run() {
-    open_files();
+    try {
+      open_files();
+      start();
+    } catch (...) {
+      drop_reports();
+      throw;
+    }
+    context_.run();
+    return exit_code();
+  }
+
+private:
+  void start() {
     pool_ = std::make_unique<subproc::pool>(
         context_, how_to_run(), [this](subproc::command&) { return pull(); },
         [this](subproc::pool_result result) { finished(std::move(result)); });
-    input_ = std::make_unique<job_input>(options_, [this] { pool_->wake(); });
+    input_ = std::make_unique<job_input>(
+        options_, template_.measured(room_for_arguments(stack_limit())), [this] { pool_->wake(); });
     for (const int number : stop_signals()) {
       signals_.add(number);
     }
@@ -76,28 +102,37 @@ public:
     pool_->async_run([this](std::exception_ptr error, const subproc::pool_summary& all) {
       jobs_ended_ = true;
       halted_ = all.halted;
-      if (trace_ >= 0) {
-        output_.put(trace_, traced_ ? "\n]\n" : "[]\n");
-      }
       error_ = error_ ? error_ : std::move(error);
-      ticks_.cancel();
-      clear_bar();
-      tell(last_words());
-      output_.flush();
-      if (interrupts_ > 1) {
-        give_up_output();
+      if (draining_ == 0 || error_ || reader_left_ || interrupts_ > 1) {
+        end();
       }
     });
-    context_.run();
-    return exit_code();
   }
 
-private:
+  void end() {
+    if (std::exchange(ended_, true)) {
+      return;
+    }
+    if (trace_ >= 0) {
+      output_.put(trace_, traced_ ? "\n]\n" : "[]\n");
+    }
+    write_reports();
+    ticks_.cancel();
+    clear_bar();
+    tell(last_words());
+    output_.flush();
+    if (interrupts_ > 1) {
+      give_up_output();
+    }
+  }
+
   struct job {
     std::uint64_t number = 0; ///< its place in the input
     std::size_t slot = 0;
     row columns;
     std::string block; ///< for its stdin
+    std::shared_ptr<line_stream> out{};
+    std::shared_ptr<line_stream> err{};
   };
 
   void open_files() {
@@ -112,6 +147,13 @@ private:
     }
     json_ = options_.json == "-" ? 1 : create(options_.json);
     trace_ = create(options_.trace);
+    if (!options_.report.empty()) {
+      report_file_.emplace(options_.report);
+      report_.emplace(began_);
+    }
+    if (!options_.junit.empty()) {
+      junit_.emplace(options_.junit, began_);
+    }
     if (options_.nice != 0) {
       if (const int error = be_nice(options_.nice)) {
         throw std::system_error(error, std::generic_category(), "--nice");
@@ -193,19 +235,53 @@ private:
       template_.name_columns(input_->names());
       same_command_ = !template_.has_slot();
     }
-    if (options_.dry_run) {
-      output_.put(1, to_string(template_.make(next.columns, next.number, 1)) + '\n');
+    if (options_.words.empty() && !is_command(next)) {
+      ++left_out_;
       return in_turn();
     }
-    if (joblog_ &&
-        joblog_->has(next.number, same_command_
-                                      ? to_string(template_.make(next.columns, next.number, 1))
-                                      : "")) {
+    if (options_.dry_run) {
+      output_.put(1, to_string(made(next, 1)) + '\n');
+      return in_turn();
+    }
+    if (joblog_ && joblog_->has(next.number, same_command_ ? to_string(made(next, 1)) : "")) {
       ++left_out_;
       return in_turn();
     }
     jobs_.emplace(++last_sequence_, std::move(next));
     return subproc::next_command::ready;
+  }
+
+  // Not an empty line or a comment. Throws std::invalid_argument for what is no command.
+  static bool is_command(const job& of) {
+    const std::string& line = of.columns.front();
+    const std::size_t first = line.find_first_not_of(" \t\r");
+    if (first == line.npos || line[first] == '#') {
+      return false;
+    }
+    try {
+      return !subproc::split(line).empty();
+    } catch (const std::system_error& error) {
+      throw std::invalid_argument(
+          fmt::format("line {} is no command: {}: {}", of.number, line, error.what()));
+    }
+  }
+
+  subproc::command made(const job& of, std::size_t slot) const {
+    if (!options_.words.empty()) {
+      return template_.make(of.columns, of.number, slot);
+    }
+    const std::string& line = of.columns.front();
+    return options_.shell ? subproc::shell(line) : subproc::command(subproc::split(line));
+  }
+
+  // Of jobs, in bytes.
+  std::uint64_t stack_limit() const {
+    std::uint64_t least = subproc::unlimited;
+    for (const subproc::resource_limit& each : options_.limits) {
+      const auto* const known = std::get_if<subproc::resource>(&each.which);
+      least = known && *known == subproc::resource::stack ? std::min(least, each.soft) : least;
+    }
+    return least;
   }
 
   // Nothing to start, but signals have their turn, however long the input.
@@ -217,45 +293,135 @@ private:
   void prepare(subproc::command& next, const subproc::job_try& which) {
     job& of = jobs_.at(which.sequence);
     of.slot = which.slot;
-    subproc::command cmd = template_.make(of.columns, of.number, of.slot);
+    subproc::command cmd = made(of, of.slot);
     // A group of its own: a time-out or a stop takes all that the job has started.
     if (options_.pipe) {
       cmd.input(of.block);
     } else {
       cmd.in(subproc::null);
     }
-    cmd.out(subproc::piped).err(subproc::piped).process_group(0);
+    redirect(cmd, of);
+    cmd.process_group(0);
     cmd.die_with_parent(jobs_die_with_fanout);
-    cmd.env(subproc::environment::inherit()
-                .set("FANOUT_SEQ", std::to_string(of.number))
-                .set("FANOUT_SLOT", std::to_string(of.slot))
-                .set("FANOUT_TRY", std::to_string(which.number)));
-    if (options_.max_output != 0) {
-      cmd.limit(options_.max_output);
+    subproc::environment variables = subproc::environment::inherit()
+                                         .set("FANOUT_SEQ", std::to_string(of.number))
+                                         .set("FANOUT_SLOT", std::to_string(of.slot))
+                                         .set("FANOUT_TRY", std::to_string(which.number));
+    std::vector<subproc::resource_limit> limits = options_.limits;
+    for (const per_try& each : options_.by_try) {
+      const std::size_t at = std::min<std::size_t>(which.number, each.values.size()) - 1;
+      variables.set(each.name, each.values[at]);
+      if (!each.limits.empty()) { // instead of --limit: a hard limit cannot be raised again
+        const subproc::resource_limit limit(each.name, each.limits[at], each.limits[at]);
+        std::erase_if(limits, [&](const auto& other) { return other.which == limit.which; });
+        limits.push_back(limit);
+      }
     }
+    cmd.env(std::move(variables));
     if (options_.timeout) {
       cmd.timeout(std::chrono::duration<double>(*options_.timeout));
     }
     if (!options_.folder.empty()) {
       cmd.cwd(options_.folder);
     }
-    if (!options_.limits.empty()) {
-      cmd.with(subproc::limits{.rlimits = options_.limits});
+    if (!limits.empty()) {
+      cmd.with(subproc::limits{.rlimits = std::move(limits)});
     }
     next = std::move(cmd);
+  }
+
+  void redirect(subproc::command& cmd, job& of) {
+    if (options_.ungrouped) {
+      cmd.out(subproc::inherit).err(subproc::inherit);
+      return;
+    }
+    cmd.out(subproc::piped).err(subproc::piped);
+    if (passes_lines()) {
+      if (!of.out) { // all tries of a job have the same
+        of.out = stream_to(1, of);
+        of.err = stream_to(2, of);
+      }
+      cmd.out(subproc::tee(subproc::fd(of.out->writer())));
+      cmd.err(subproc::tee(subproc::fd(of.err->writer())));
+    }
+    const bool kept = !passes_lines() || options_.max_output || !options_.json.empty() ||
+                      !options_.results.empty() || junit_;
+    if (!kept) {
+      cmd.limit(report_ ? report::most_output : 1, subproc::overflow::head);
+    } else if (const std::size_t most = options_.max_output.value_or(default_max_output)) {
+      cmd.limit(most);
+    }
+  }
+
+  bool passes_lines() const { return options_.by_line && json_ != 1; }
+
+  std::shared_ptr<line_stream> stream_to(int descriptor, const job& of) {
+    const auto stream = std::make_shared<line_stream>(
+        context_, options_.tag ? tag_of(of) : "",
+        [this, descriptor](std::string lines) {
+          const bool had_bar = (descriptor == 2 || stdout_shows_) && clear_bar();
+          output_.put(descriptor, std::move(lines));
+          if (had_bar) {
+            draw_bar();
+          }
+        },
+        [this](const std::shared_ptr<line_stream>& which) {
+          if (!output_.full()) {
+            return true;
+          }
+          held_.push_back(which);
+          return false;
+        });
+    stream->start();
+    return stream;
   }
 
   // A bar would mix with what the user types.
   bool typed_items() const { return options_.inputs.empty() && is_terminal(0); }
 
+  void go_on_reading() {
+    for (const auto& each : std::exchange(held_, {})) {
+      each->resume();
+    }
+  }
+
   void finished(subproc::pool_result result) {
+    job of = std::move(jobs_.extract(result.sequence).mapped());
+    if (!of.out) {
+      settle(of, std::move(result));
+      return;
+    }
+    ++draining_;
+    const auto over = [this, left = std::make_shared<int>(2), of = std::make_shared<job>(of),
+                       result = std::make_shared<subproc::pool_result>(std::move(result))] {
+      if (--*left == 0) {
+        drained(*of, std::move(*result));
+      }
+    };
+    of.out->finish(over);
+    of.err->finish(over);
+  }
+
+  void drained(const job& of, subproc::pool_result result) {
+    try {
+      settle(of, std::move(result));
+    } catch (...) {
+      error_ = error_ ? error_ : std::current_exception();
+      pool_->kill();
+    }
+    if (--draining_ == 0 && jobs_ended_) {
+      end();
+    }
+  }
+
+  void settle(const job& of, subproc::pool_result result) {
     if (reader_left_ || error_) {
       return; // killed because of that, and no news
     }
-    const job of = std::move(jobs_.extract(result.sequence).mapped());
     if (result.tries == 0) {
       return; // halted before it began
     }
+    tell_room();
     const bool stopped = result.why() == subproc::failure_kind::cancelled;
     ++(stopped ? stopped_ : done_);
     failed_ += result.ok() || stopped ? 0 : 1;
@@ -271,17 +437,32 @@ private:
     const bool on_terminal = !words.empty() || !result.process.err.empty() ||
                              (stdout_shows_ && !result.process.out.empty());
     const bool had_bar = on_terminal && clear_bar();
-    if (json_ != 1) {
+    if (json_ != 1 && !of.out) {
       output_.put(1, tagged(of, std::move(result.process.out)));
       output_.put(2, tagged(of, std::move(result.process.err)));
     }
     tell(std::move(words));
+    if (eta_lines_ && done_ == 1) {
+      tell_eta();
+    }
     if (joblog_ && !stopped) { // behind the output: what is logged was written
       output_.put(joblog_->descriptor(), std::move(log_line_));
     }
     if (had_bar) {
       draw_bar();
     }
+  }
+
+  // The system refused another process: the pool goes on with fewer.
+  void tell_room() {
+    if (told_room_ || options_.quiet || pool_->summary().refused == 0) {
+      return;
+    }
+    told_room_ = true;
+    clear_bar();
+    tell(fmt::format("fanout: the system has no room for {} jobs at once (processes, files or "
+                     "memory): going on with as many as it has\n",
+                     options_.jobs));
   }
 
   void record(const job_report& told, bool stopped) {
@@ -297,6 +478,60 @@ private:
     }
     if (!options_.results.empty()) {
       keep(told);
+    }
+    if (report_) {
+      report_->add(told, stopped);
+    }
+    if (junit_) {
+      junit_->add(told, stopped);
+    }
+  }
+
+  // At whatever end, and not behind an output that stalls.
+  void write_reports() {
+    try {
+      if (junit_) {
+        junit_->finish(elapsed());
+      }
+      if (report_) {
+        report_file_->write(report_->page({.title = title(),
+                                           .note = end_note(),
+                                           .began = began_,
+                                           .elapsed = elapsed(),
+                                           .exit_code = exit_code()}));
+        report_file_->finish();
+      }
+    } catch (const std::system_error&) {
+      error_ = error_ ? error_ : std::current_exception();
+    }
+    drop_reports();
+  }
+
+  // What is not finished does not stay.
+  void drop_reports() {
+    report_file_.reset();
+    junit_.reset();
+  }
+
+  std::string title() const {
+    return options_.words.empty() ? "(commands)" : joined(options_.words);
+  }
+
+  std::string end_note() const {
+    if (error_) {
+      return "fanout gave up: " + words_of(error_);
+    }
+    return interrupts_ != 0 ? fmt::format("Interrupted by signal {}.", interrupted_by_)
+           : reader_left_   ? "Ended early: nobody read the output any more."
+           : halted_        ? "Halted by --halt."
+                            : "";
+  }
+
+  static std::string words_of(const std::exception_ptr& error) {
+    try {
+      std::rethrow_exception(error);
+    } catch (const std::exception& what) {
+      return what.what();
     }
   }
 
@@ -316,16 +551,25 @@ private:
     }
   }
 
+  static std::string joined(const row& words) {
+    std::string all;
+    for (const std::string& word : words) {
+      (all += all.empty() ? "" : " ") += word;
+    }
+    return all;
+  }
+
+  static std::string tag_of(const job& of) {
+    std::string tag = joined(of.columns);
+    std::ranges::replace(tag, '\n', ' ');
+    return tag + '\t';
+  }
+
   std::string tagged(const job& of, std::string text) const {
     if (!options_.tag || text.empty()) {
       return text;
     }
-    std::string tag;
-    for (const std::string& column : of.columns) {
-      (tag += tag.empty() ? "" : " ") += column;
-    }
-    std::ranges::replace(tag, '\n', ' ');
-    tag += '\t';
+    const std::string tag = tag_of(of);
     std::string all;
     for (std::size_t at = 0; at < text.size();) {
       const std::size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
@@ -364,6 +608,7 @@ private:
 
   // Whoever interrupts twice does not want to wait for a reader that stalls.
   void give_up_output() {
+    end();
     if (std::exchange(giving_up_, true)) {
       return;
     }
@@ -392,9 +637,23 @@ private:
     } catch (const subproc::timeout_expired& error) {
       return fmt::format("{}: killed, it took more than {} s", to_string(result.process.cmd),
                          error.timeout());
+    } catch (const subproc::spawn_error& error) {
+      const bool too_long = error.code() == std::errc::argument_list_too_long;
+      return error.what() + (too_long ? what_is_too_long(result.process.cmd) : "");
     } catch (const std::exception& error) {
       return error.what();
     }
+  }
+
+  static std::string what_is_too_long(const subproc::command& cmd) {
+    const auto longest =
+        std::ranges::max_element(cmd.args(), {}, [](const auto& arg) { return arg.size(); });
+    if (longest->size() > longest_argument()) {
+      return fmt::format(": argument {} has {} bytes, and this system takes no more than {} in one "
+                         "(MAX_ARG_STRLEN)",
+                         longest - cmd.args().begin(), longest->size(), longest_argument());
+    }
+    return ": its arguments and its environment are more than this system takes (ARG_MAX)";
   }
 
   // The first signal is polite, the second is not.
@@ -416,7 +675,8 @@ private:
 
   void change_jobs(bool more) {
     options_.jobs =
-        more ? affordable(options_.jobs + 1) : std::max<std::size_t>(1, options_.jobs - 1);
+        more ? affordable(options_.jobs + 1, options_.by_line ? files_a_streamed_job : files_a_job)
+             : std::max<std::size_t>(1, options_.jobs - 1);
     pool_->set_concurrency(options_.jobs);
   }
 
@@ -436,18 +696,22 @@ private:
   }
 
   void tick() {
-    if (!show_bar_) {
+    if (!show_bar_ && !eta_lines_) {
       return;
     }
-    ticks_.expires_after(std::chrono::milliseconds(100));
+    ticks_.expires_after(show_bar_ ? std::chrono::milliseconds(100) : std::chrono::seconds(10));
     ticks_.async_wait([this](subproc::error_code ec) {
       if (!ec) {
         if (output_.empty()) { // else its reader is slow, and many bars would wait
-          draw_bar();
+          show_bar_ ? draw_bar() : tell_eta();
         }
         tick();
       }
     });
+  }
+
+  void tell_eta() {
+    tell("fanout: " + progress_line(done_, failed_, total(), elapsed(), 0) + '\n');
   }
 
   void draw_bar() {
@@ -479,11 +743,7 @@ private:
       return {};
     }
     if (error_) {
-      try {
-        std::rethrow_exception(error_);
-      } catch (const std::exception& error) {
-        return fmt::format("fanout: {}\n", error.what());
-      }
+      return fmt::format("fanout: {}\n", words_of(error_));
     }
     if (interrupts_ != 0 && !options_.quiet) {
       return fmt::format("fanout: interrupted: {} jobs had ended, {} were stopped\n", done_,
@@ -517,12 +777,16 @@ private:
   asio::io_context context_;
   asio::signal_set signals_;
   asio::steady_timer ticks_;
-  output output_{{[this] { pool_->wake(); },
+  output output_{{[this] {
+                    pool_->wake();
+                    asio::post(context_, [this] { go_on_reading(); });
+                  },
                   [this] { asio::post(context_, [this] { output_written(); }); },
                   [this](int descriptor, int error) {
                     asio::post(context_, [=, this] { output_failed(descriptor, error); });
                   }}};
   bool show_bar_;
+  bool eta_lines_;
   bool stdout_shows_ = is_terminal(1);
   std::optional<joblog> joblog_;
   std::unique_ptr<subproc::pool> pool_;
@@ -534,6 +798,9 @@ private:
   int json_ = -1;
   int trace_ = -1;
   bool traced_ = false;
+  std::optional<report> report_;
+  std::optional<whole_file> report_file_;
+  std::optional<junit> junit_;
   std::string log_line_;
   std::exception_ptr error_;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
@@ -545,12 +812,16 @@ private:
   std::size_t done_ = 0;
   std::size_t stopped_ = 0;
   bool halted_ = false;
+  bool told_room_ = false;
   std::size_t failed_ = 0;
   int interrupts_ = 0;
   int interrupted_by_ = 0;
   std::size_t left_at_interrupt_ = 0;
   bool bar_drawn_ = false;
   bool jobs_ended_ = false;
+  std::vector<std::shared_ptr<line_stream>> held_; ///< until there is room for what they read
+  std::size_t draining_ = 0; ///< jobs that have ended, not all of whose lines were passed on
+  bool ended_ = false;
   bool giving_up_ = false;
   bool reader_left_ = false;
 };

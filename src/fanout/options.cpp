@@ -7,11 +7,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstring>
 #include <iterator>
+#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -89,6 +91,16 @@ double load(const std::string& text) {
   return *value;
 }
 
+std::vector<std::string> parts_of(const std::string& text, char separator) {
+  std::vector<std::string> parts;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(separator, at), text.size());
+    parts.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return parts;
+}
+
 subproc::failure_kind failures(const std::string& text) {
   using kind = subproc::failure_kind;
   constexpr std::pair<std::string_view, kind> names[] = {
@@ -100,15 +112,12 @@ subproc::failure_kind failures(const std::string& text) {
       {"output", kind::output},
   };
   kind all = kind::none;
-  for (std::size_t at = 0; at <= text.size();) {
-    const std::size_t end = std::min(text.find(',', at), text.size());
-    const std::string_view name = std::string_view(text).substr(at, end - at);
+  for (const std::string& name : parts_of(text, ',')) {
     const auto found = std::ranges::find(names, name, [](const auto& each) { return each.first; });
     if (found == std::end(names)) {
       refuse(fmt::format("'{}' is none of fail, status, signal, timeout, spawn, output", name));
     }
     all = all | found->second;
-    at = end + 1;
   }
   return all;
 }
@@ -154,6 +163,26 @@ subproc::resource_limit limit(const std::string& text) {
   return {name, most, most};
 }
 
+// A name in small letters that setrlimit knows is a limit, any other one a variable alone.
+per_try values_by_try(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  per_try chosen{text.substr(0, equals), {}, {}};
+  const bool named = !chosen.name.empty() && std::ranges::all_of(chosen.name, [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '_';
+  }) && std::isdigit(static_cast<unsigned char>(chosen.name.front())) == 0;
+  if (!named || equals == text.npos || chosen.name.starts_with("FANOUT_")) {
+    refuse(fmt::format("'{}' is nothing such as as=2G,4G,8G or MEMORY=2,4,8", text));
+  }
+  chosen.values = parts_of(text.substr(equals + 1), ',');
+  const auto known = subproc::find_resource(chosen.name);
+  if (known && chosen.name == subproc::to_string(*known)) {
+    for (const std::string& value : chosen.values) {
+      chosen.limits.push_back(limit(chosen.name + '=' + value).soft);
+    }
+  }
+  return chosen;
+}
+
 /// The inputs, and where they begin.
 char** find_inputs(char** from, char** end, std::vector<input>& inputs) {
   const auto separator = [](const char* word) {
@@ -171,24 +200,48 @@ char** find_inputs(char** from, char** end, std::vector<input>& inputs) {
   return first;
 }
 
-/// One option whose text is read by a function of ours, which refuses.
+/// Calls a function of ours, which refuses, for what is said of an option.
+template <class Read>
+void read_value(const std::string& names, const std::string& text, Read read) {
+  try {
+    read(text);
+  } catch (const CLI::ValidationError& error) {
+    throw CLI::ValidationError(names.substr(names.rfind(',') + 1), error.what());
+  }
+}
+
 template <class Read>
 CLI::Option* add(CLI::App& app, const std::string& names, const std::string& what, Read read) {
   return app
       .add_option_function<std::string>(
-          names,
-          [read, names](const std::string& text) {
-            try {
-              read(text);
-            } catch (const CLI::ValidationError& error) {
-              throw CLI::ValidationError(names.substr(names.rfind(',') + 1), error.what());
-            }
-          },
-          what)
+          names, [read, names](const std::string& text) { read_value(names, text, read); }, what)
       ->type_name("");
 }
 
-void add_options(CLI::App& app, options& chosen, bool all) {
+/// The same for an option that may come several times.
+template <class Read>
+CLI::Option* add_list(CLI::App& app, const std::string& names, const std::string& what, Read read) {
+  const auto all = [read, names](const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) {
+      read_value(names, text, read);
+    }
+  };
+  return app.add_option_function<std::vector<std::string>>(names, all, what)
+      ->expected(1)
+      ->take_all()
+      ->allow_extra_args(false)
+      ->type_name("");
+}
+
+/// What is put together when all options are read.
+struct unfinished {
+  options chosen{};
+  std::vector<input> from_files{}; ///< by -a
+  bool retries_given = false;
+};
+
+void add_options(CLI::App& app, unfinished& what, bool all) {
+  auto& [chosen, from_files, retries_given] = what;
   const auto file = [](std::string& to) {
     return [&to](const std::string& text) {
       if (text.empty()) {
@@ -210,6 +263,7 @@ void add_options(CLI::App& app, options& chosen, bool all) {
       });
   add(app, "--retries", "Further tries of a job that fails", [&](const std::string& text) {
     chosen.retry.retries = static_cast<unsigned>(size_up_to(text, 1000));
+    retries_given = true;
   });
   add(app, "--halt", "Stop early: now,fail=1 soon,fail=20% now,success=3 …",
       [&](const std::string& text) { chosen.halt = halt(text); });
@@ -226,6 +280,15 @@ void add_options(CLI::App& app, options& chosen, bool all) {
   const auto rare = [&](CLI::Option* option) { option->group(more); };
   rare(add(app, "-n,--max-args", "So many items a job",
            [&](const std::string& text) { chosen.items_a_job = size_up_to(text, 1'000'000); }));
+  rare(app.add_flag("-m,--xargs", chosen.fill,
+                    "As many items a job as a command line has room for"));
+  rare(add_list(app, "-a,--arg-file", "As '::::' with this file; - is stdin",
+                [&](const std::string& text) {
+                  if (text.empty()) {
+                    refuse("a file name is missing");
+                  }
+                  from_files.push_back({{text}, true});
+                }));
   rare(add(app, "-C,--colsep", "Items have columns {1} {2} …, parted by this",
            [&](const std::string& text) {
              if (text.empty()) {
@@ -273,26 +336,38 @@ void add_options(CLI::App& app, options& chosen, bool all) {
            [&](const std::string& text) {
              chosen.retry.delay = std::chrono::duration<double>(seconds(text, true));
            }));
+  rare(add_list(app, "--retry-with",
+                "NAME=V1,V2,…: a variable, or a limit (as=2G,4G), for the first try, the second …",
+                [&](const std::string& text) { chosen.by_try.push_back(values_by_try(text)); }));
   rare(add(app, "--grace", "Seconds from SIGTERM to SIGKILL after Ctrl-C (5)",
            [&](const std::string& text) { chosen.grace = seconds(text, true); }));
   rare(add(app, "--max-output",
            "Bytes a job may write to each of stdout and stderr before it is killed (67108864)",
            [&](const std::string& text) { chosen.max_output = size_up_to(text, SIZE_MAX); }));
+  rare(app.add_flag("--line-buffer", chosen.by_line, "Output line by line, as it comes"));
+  rare(app.add_flag("-u,--ungroup", chosen.ungrouped, "Jobs write straight to fanout's outputs"));
+  rare(app.add_flag_callback(
+      "--group", [&] { chosen.by_line = chosen.ungrouped = false; },
+      "Output of a job when it has ended, whole (the default)"));
   rare(add(app, "--nice", "Niceness of the jobs, 0 to 19",
            [&](const std::string& text) { chosen.nice = static_cast<int>(size_up_to(text, 19)); }));
-  rare(add(app, "--limit", "NAME=VALUE: a resource limit of each job (nofile=100, as=2G)",
-           [&](const std::string& text) { chosen.limits.push_back(limit(text)); })
-           ->take_all());
+  rare(add_list(app, "--limit", "NAME=VALUE: a resource limit of each job (nofile=100, as=2G)",
+                [&](const std::string& text) { chosen.limits.push_back(limit(text)); }));
   rare(add(app, "--workdir", "The folder in which jobs run", file(chosen.folder)));
   rare(
       add(app, "--results", "A folder for each job's output, by its number", file(chosen.results)));
   rare(add(app, "--json", "A line of JSON for each job; - for stdout", file(chosen.json)));
   rare(add(app, "--trace", "A timeline that browsers' tracing pages show", file(chosen.trace)));
+  rare(add(app, "--report", "A page (HTML) about all jobs: timeline, run times, what failed",
+           file(chosen.report)));
+  rare(add(app, "--junit", "Each job as a test case, in JUnit's XML", file(chosen.junit)));
   rare(add(app, "--completion", "A script for bash, zsh or fish that completes these options",
            [](const std::string&) {}));
   rare(app.add_flag_callback(
       "--man", [] {}, "The page for man: fanout --man | man -l -"));
   rare(app.add_flag("--bar", chosen.bar, "A progress bar even when stderr is no terminal"));
+  rare(app.add_flag("--eta", chosen.eta,
+                    "The time left; a line now and then when stderr is no terminal"));
 }
 
 constexpr const char* about =
@@ -304,8 +379,18 @@ constexpr const char* exit_codes =
     "Exit code: 0 all well, 1 to 100 so many jobs failed, 101 more, 128+N stopped by\n"
     "signal N (130 Ctrl-C, 143 SIGTERM), 255 bad usage or an error of fanout's own.";
 
+class help_text : public CLI::Formatter {
+public:
+  std::string make_usage(const CLI::App*, std::string) const override {
+    return fmt::format("Usage: fanout [options] command [arguments] [::: items | :::: files]\n"
+                       "       fanout [options] -a file-of-commands\n\n{}\n",
+                       about);
+  }
+};
+
 std::vector<option_text> texts_of(const CLI::App& app) {
-  constexpr std::string_view with_files[] = {"joblog", "json", "trace", "results", "workdir"};
+  constexpr std::string_view with_files[] = {"joblog",   "json",    "trace",  "results",
+                                             "arg-file", "workdir", "report", "junit"};
   std::vector<option_text> all{{"", "help-all", "All options"}};
   for (const CLI::Option* each : app.get_options()) {
     const auto first = [](const std::vector<std::string>& names) {
@@ -342,19 +427,43 @@ std::optional<int> print_page(const CLI::App& app, int argc, char** argv) {
   return std::nullopt;
 }
 
+std::size_t sources(const options& chosen) {
+  std::size_t count = 0;
+  for (const input& each : chosen.inputs) {
+    count += each.files ? each.words.size() : 1;
+  }
+  return count;
+}
+
 std::string contradiction(const options& chosen) {
   if (chosen.csv && !chosen.column_separator.empty()) {
     return "--csv and --colsep exclude each other";
   }
-  if (chosen.items_a_job != 0 && (chosen.csv || !chosen.column_separator.empty())) {
-    return "-n takes whole items, --csv and --colsep their columns";
+  const bool several_a_job = chosen.items_a_job != 0 || chosen.fill;
+  if (several_a_job && (chosen.csv || !chosen.column_separator.empty())) {
+    return "-n and -m take whole items, --csv and --colsep their columns";
+  }
+  if (several_a_job && sources(chosen) > 1) {
+    return "-n and -m take the items of one source";
+  }
+  if (chosen.words.empty() && (several_a_job || sources(chosen) > 1 || chosen.csv ||
+                               chosen.header || !chosen.column_separator.empty())) {
+    return "without a command each item is one: no -n, -m, columns, header or second source";
   }
   if ((chosen.resume || chosen.resume_failed) && chosen.joblog.empty()) {
     return "--resume needs the --joblog of the run that it goes on with";
   }
-  if (chosen.pipe && (!chosen.inputs.empty() || chosen.csv || chosen.header ||
-                      chosen.items_a_job != 0 || !chosen.column_separator.empty())) {
-    return "--pipe takes stdin as it is: no ':::', columns, header or -n";
+  if (chosen.pipe && (!chosen.inputs.empty() || chosen.csv || chosen.header || several_a_job ||
+                      !chosen.column_separator.empty())) {
+    return "--pipe takes stdin as it is: no ':::', columns, header, -n or -m";
+  }
+  if (chosen.by_line && chosen.keep_order) {
+    return "--line-buffer shows what comes when it comes, --keep-order does not";
+  }
+  if (chosen.ungrouped && (chosen.by_line || chosen.keep_order || chosen.tag ||
+                           !chosen.results.empty() || chosen.json == "-" || chosen.max_output)) {
+    return "--ungroup leaves the outputs to the jobs: no --line-buffer, --keep-order, --tag, "
+           "--results, --max-output or --json -";
   }
   if (!chosen.inputs.empty() && chosen.inputs.front().linked) {
     return "':::+' goes with a ':::' before it";
@@ -365,11 +474,13 @@ std::string contradiction(const options& chosen) {
 } // namespace
 
 parsed parse(int argc, char** argv) {
-  options chosen;
+  unfinished what;
+  options& chosen = what.chosen;
   char** const inputs = find_inputs(argv + 1, argv + argc, chosen.inputs);
   const bool all = std::any_of(argv + 1, inputs,
                                [](const char* word) { return !std::strcmp(word, "--help-all"); });
-  CLI::App app{about, "fanout"};
+  CLI::App app{"", "fanout"};
+  app.formatter(std::make_shared<help_text>());
   app.set_version_flag("--version", "fanout 0.1.0");
   if (all) {
     app.set_help_flag("--help-all", "All options");
@@ -380,7 +491,7 @@ parsed parse(int argc, char** argv) {
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return fmt::format("fanout: {}; try --help\n", error.what());
   });
-  add_options(app, chosen, all);
+  add_options(app, what, all);
   app.footer(exit_codes);
   if (const auto done = print_page(app, static_cast<int>(inputs - argv), argv)) {
     return {std::nullopt, *done};
@@ -403,8 +514,15 @@ parsed parse(int argc, char** argv) {
     return wrong(fmt::format("no option '{}'; a command of that name goes after '--'",
                              chosen.words.front()));
   }
-  if (chosen.words.empty()) {
+  chosen.inputs.insert(chosen.inputs.begin(), what.from_files.begin(), what.from_files.end());
+  if (chosen.words.empty() && chosen.inputs.empty()) {
     return wrong("no command was given; try --help");
+  }
+  if (!what.retries_given) {
+    for (const per_try& each : chosen.by_try) {
+      chosen.retry.retries =
+          std::max(chosen.retry.retries, static_cast<unsigned>(each.values.size() - 1));
+    }
   }
   if (const std::string why = contradiction(chosen); !why.empty()) {
     return wrong(why);

@@ -18,14 +18,22 @@ struct input {
   bool linked = false; ///< goes in step with the one before it
 };
 
+/// What a job has in its environment, or as a limit, by the number of its try.
+struct per_try {
+  std::string name;
+  std::vector<std::string> values;   ///< the last one also for later tries
+  std::vector<std::uint64_t> limits; ///< the same, when it is the name of a limit
+};
+
 struct options {
-  std::vector<std::string> words; ///< the command with its placeholders
+  std::vector<std::string> words; ///< the command with its placeholders; none: items are commands
   std::vector<input> inputs;      ///< none: stdin
   bool null_separated = false;
   std::string column_separator;
   bool csv = false;
   bool header = false;
   std::size_t items_a_job = 0; ///< 0: one, in columns if they are separated
+  bool fill = false;           ///< as many as a command line has room for
   bool pipe = false;           ///< jobs get blocks of stdin
   std::size_t block = 1 << 20;
   bool shell = false;
@@ -39,13 +47,16 @@ struct options {
   std::optional<double> timeout_factor;
   double grace = 5;
   subproc::retry_policy retry;
+  std::vector<per_try> by_try;
   subproc::halt_policy halt;
   int nice = 0;
   std::vector<subproc::resource_limit> limits;
   std::string folder;
-  std::size_t max_output = 64 * 1024 * 1024;
+  std::optional<std::size_t> max_output; ///< 0: no limit
 
   bool keep_order = false;
+  bool by_line = false;   ///< output as it comes, by lines
+  bool ungrouped = false; ///< the jobs have fanout's own outputs
   bool tag = false;
   std::string results;
   std::string joblog;
@@ -53,8 +64,11 @@ struct options {
   bool resume_failed = false;
   std::string json;
   std::string trace;
+  std::string report;
+  std::string junit;
   bool dry_run = false;
   bool bar = false;
+  bool eta = false;
   bool quiet = false;
 };
 

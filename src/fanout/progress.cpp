@@ -19,6 +19,9 @@ std::string progress_line(std::size_t done, std::size_t failed, std::optional<st
     const auto left = std::lround(static_cast<double>(*total - done) / rate);
     text += fmt::format("  ETA {}:{:02}", left / 60, left % 60);
   }
+  if (width == 0) {
+    return text;
+  }
   constexpr std::size_t frame = 4;
   if (total && *total != 0 && width > text.size() + frame + 8) {
     const std::size_t room = std::min<std::size_t>(40, width - text.size() - frame);

@@ -298,6 +298,22 @@ TEST_SUITE("fanout") {
     CHECK(told.status.exit_code() == 1);
   }
 
+  TEST_CASE("fanout: each try may have more, in a limit or in a variable") {
+    const char* const script = "echo $(ulimit -v) $as $PARTS; [ $FANOUT_TRY = 4 ]";
+    const auto told = [&](const auto&... args) {
+      const completed_process done =
+          run(fanout("-q", "--line-buffer", args..., "sh", "-c", script, ":::", "x"));
+      return std::pair(done.out, done.status.exit_code());
+    };
+    CHECK(told("--limit", "as=1G", "--retry-with", "as=2G,4G", "--retries", "3", "--retry-with",
+               "PARTS=a,b,c") ==
+          std::pair(std::string("2097152 2G a\n4194304 4G b\n4194304 4G c\n4194304 4G c\n"),
+                    std::optional<long long>(0)));
+    // Without --retries as many tries as there are values.
+    CHECK(told("--retry-with", "PARTS=1,2,3").second == 1);
+    CHECK(told("--retry-with", "PARTS=1,2,3,4").second == 0);
+  }
+
   TEST_CASE("fanout: a halt stops what runs, or lets it end") {
     const leak_check leaks;
     const completed_process now = run(fanout("-j2", "--halt", "now,fail=1", "sh", "-c", "eval {}",
@@ -334,9 +350,9 @@ TEST_SUITE("fanout") {
   }
 
   TEST_CASE("fanout: limits, niceness and folder are the jobs'") {
-    CHECK(run(fanout("--limit", "nofile=77", "--limit", "core=0", "sh", "-c", "ulimit -n",
-                     ":::", "x"))
-              .out == "77\n");
+    CHECK(run(fanout("--limit", "nofile=77", "--limit", "core=0", "sh", "-c",
+                     "ulimit -n; ulimit -c", ":::", "x"))
+              .out == "77\n0\n");
     CHECK(run(fanout("--nice", "7", "sh", "-c", "nice", ":::", "x")).out == "7\n");
     CHECK(run(fanout("--workdir", "/", "--shell", "pwd", ":::", "")).out == "/\n");
   }
@@ -354,6 +370,8 @@ TEST_SUITE("fanout") {
         {"--memfree", "much"}, {"--limit", "files=3"},    {"--limit", "nofile"},
         {"--nice", "20"},      {"--timeout", "0%"},       {"--jobs", "x%"},
         {"--colsep", ""},      {"--joblog", ""},          {"--max-args", "-1"},
+        {"--retry-with", "a"}, {"--retry-with", "as=x"},  {"--retry-with", "2=3"},
+        {"--report", ""},      {"--junit", ""},           {"--arg-file", ""},
     };
     for (const std::vector<std::string>& row : rows) {
       CAPTURE(row[0]);
@@ -385,6 +403,16 @@ TEST_SUITE("fanout") {
       return;
     }
     CHECK(run(fanout("-k", "--adaptive", "-j4", "echo", ":::", "a", "b", "c")).out == "a\nb\nc\n");
+  }
+
+  TEST_CASE("fanout: its help fits on a screen and says how it is called") {
+    const std::string help = run(fanout("--help")).out;
+    CHECK(std::count(help.begin(), help.end(), '\n') <= 30);
+    CHECK(help.starts_with("Usage: fanout [options] command [arguments] [::: items"));
+    std::istringstream lines(help);
+    for (std::string line; std::getline(lines, line);) {
+      CHECK(line.size() <= 100);
+    }
   }
 
   TEST_CASE("fanout: its page and its completions have every option") {

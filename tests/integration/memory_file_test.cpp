@@ -28,8 +28,9 @@ using namespace subproc::test;
 
 namespace {
 
-constexpr std::array launchers{launcher_kind::none, launcher_kind::vfork, launcher_kind::fork};
-constexpr int nobody_here = 54321;
+constexpr std::array memory_launchers{launcher_kind::none, launcher_kind::vfork,
+                                      launcher_kind::fork};
+constexpr int nobody = 54321;
 constexpr int many_pipes = 54399; // a user whose pipes are short, here alone
 const std::string secret = "correct horse battery staple";
 
@@ -49,7 +50,7 @@ void check_handle() {
 }
 
 void check_children() {
-  for (const launcher_kind kind : launchers) {
+  for (const launcher_kind kind : memory_launchers) {
     CAPTURE(to_string(kind));
     const auto by = make_launcher(kind);
     for (const std::size_t size : sizes) {
@@ -108,8 +109,8 @@ TEST_SUITE("memory_file") {
         CHECK(check_output(shell("cat /dev/stdin; cat /dev/fd/3")
                                .in(memory("one "))
                                .pass_bytes(3, "two")
-                               .user(nobody_here)
-                               .group(nobody_here)) == "one two");
+                               .user(nobody)
+                               .group(nobody)) == "one two");
       }
       CHECK(open_descriptors() == before);
       return;
@@ -124,7 +125,7 @@ TEST_SUITE("memory_file") {
   TEST_CASE("memory_file: a child has what it was passed and no more [T13]") {
     const leak_check leaks;
     test_pipe gate;
-    for (const launcher_kind kind : launchers) {
+    for (const launcher_kind kind : memory_launchers) {
       CAPTURE(to_string(kind));
       const std::string open = check_output(command(helper("descriptors"))
                                                 .in(memory("for stdin"))
@@ -151,8 +152,8 @@ TEST_SUITE("memory_file") {
                             .in(memory("one "))
                             .pass_bytes(3, "two ")
                             .pass_bytes(4, "three", bytes_form::pipe)
-                            .user(nobody_here)
-                            .group(nobody_here);
+                            .user(nobody)
+                            .group(nobody);
     CHECK(check_output(cmd) == "one two three");
     CHECK(check_output(cmd) == "one two three");
   }

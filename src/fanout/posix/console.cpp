@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <thread>
 #include <utility>
 
@@ -39,16 +40,38 @@ void prepare_streams() {
 
 std::vector<std::string> arguments(int argc, char** argv) { return {argv, argv + argc}; }
 
-// Each holds two pipes and a pidfd, and one more while it starts.
-std::size_t affordable(std::size_t jobs) {
+std::size_t affordable(std::size_t jobs, std::size_t files_a_job) {
   constexpr rlim_t own = 16;
-  constexpr rlim_t each = 4;
+  const rlim_t each = files_a_job;
   rlimit open_files{};
   if (::getrlimit(RLIMIT_NOFILE, &open_files) != 0 || open_files.rlim_cur == RLIM_INFINITY) {
     return jobs;
   }
   const rlim_t free = std::max(open_files.rlim_cur, own + each) - own;
   return static_cast<std::size_t>(std::min<rlim_t>(jobs, free / each));
+}
+
+// As the kernel counts: the strings, each with its NUL and a pointer, and the environment; ARG_MAX
+// is a quarter of the stack's limit, up to 6 MiB. The rest is for FANOUT_SEQ and its kin, the path
+// of the program and a line "#!".
+std::size_t room_for_arguments(std::uint64_t stack_limit) {
+  constexpr std::size_t rest = 8192;
+  constexpr std::uint64_t most = 6 << 20;
+  constexpr std::uint64_t least = 128 << 10;
+  const long told = ::sysconf(_SC_ARG_MAX);
+  std::uint64_t all = told > 0 ? static_cast<std::uint64_t>(told) : least;
+  all = std::max(std::min({all, stack_limit / 4, most}), least);
+  std::size_t taken = rest;
+  for (char** each = environ; *each != nullptr; ++each) {
+    taken += argument_size(std::strlen(*each));
+  }
+  return static_cast<std::size_t>(all) - std::min(static_cast<std::size_t>(all), taken);
+}
+
+std::size_t argument_size(std::size_t length) { return length + 1 + sizeof(char*); }
+
+std::size_t longest_argument() {
+  return 32 * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) - 1; // Linux: MAX_ARG_STRLEN
 }
 
 bool is_terminal(int stream) { return ::isatty(stream) == 1; }
@@ -117,11 +140,14 @@ void start_thread(std::function<void()> work) {
 }
 
 int open_file(const std::string& path, file_use use) {
-  const int flags = use == file_use::read     ? O_RDONLY
-                    : use == file_use::create ? O_WRONLY | O_CREAT | O_TRUNC
-                                              : O_WRONLY | O_CREAT | O_APPEND;
+  const int flags = use == file_use::read         ? O_RDONLY
+                    : use == file_use::create     ? O_WRONLY | O_CREAT | O_TRUNC
+                    : use == file_use::create_new ? O_WRONLY | O_CREAT | O_EXCL
+                                                  : O_WRONLY | O_CREAT | O_APPEND;
   return ::open(path.c_str(), flags | O_CLOEXEC, 0666);
 }
+
+int rewind_file(int descriptor) { return ::lseek(descriptor, 0, SEEK_SET) < 0 ? errno : 0; }
 
 void close_file(int descriptor) { ::close(descriptor); }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <thread>
@@ -70,7 +71,14 @@ std::vector<std::string> arguments(int argc, char** argv) {
   return texts;
 }
 
-std::size_t affordable(std::size_t jobs) { return jobs; } // there are millions of handles
+std::size_t affordable(std::size_t jobs, std::size_t) { return jobs; } // handles are millions
+
+// Of CreateProcessW: UTF-16 of no more units than UTF-8 has bytes. Quotes within are rare.
+std::size_t room_for_arguments(std::uint64_t) { return 30000; }
+
+std::size_t argument_size(std::size_t length) { return length + 3; } // quotes and a space
+
+std::size_t longest_argument() { return 30000; }
 
 bool is_terminal(int stream) {
   DWORD mode = 0; // _isatty is true for NUL
@@ -112,11 +120,14 @@ int write_all(int stream, std::string_view text) {
 void start_thread(std::function<void()> work) { std::thread(std::move(work)).detach(); }
 
 int open_file(const std::string& path, file_use use) {
-  const int flags = use == file_use::read     ? _O_RDONLY
-                    : use == file_use::create ? _O_WRONLY | _O_CREAT | _O_TRUNC
-                                              : _O_WRONLY | _O_CREAT | _O_APPEND;
+  const int flags = use == file_use::read         ? _O_RDONLY
+                    : use == file_use::create     ? _O_WRONLY | _O_CREAT | _O_TRUNC
+                    : use == file_use::create_new ? _O_WRONLY | _O_CREAT | _O_EXCL
+                                                  : _O_WRONLY | _O_CREAT | _O_APPEND;
   return ::_wopen(to_wide(path).c_str(), flags | _O_BINARY | _O_NOINHERIT, _S_IREAD | _S_IWRITE);
 }
+
+int rewind_file(int descriptor) { return ::_lseeki64(descriptor, 0, SEEK_SET) < 0 ? errno : 0; }
 
 void close_file(int descriptor) { ::_close(descriptor); }
 
