@@ -356,7 +356,7 @@ private:
   bool passes_lines() const { return options_.by_line && json_ != 1; }
 
   std::shared_ptr<line_stream> stream_to(int descriptor, const job& of) {
-    const auto stream = std::make_shared<line_stream>(
+    auto stream = std::make_shared<line_stream>(
         context_, options_.tag ? tag_of(of) : "",
         [this, descriptor](std::string lines) {
           const bool had_bar = (descriptor == 2 || stdout_shows_) && clear_bar();
@@ -788,6 +788,19 @@ private:
   bool show_bar_;
   bool eta_lines_;
   bool stdout_shows_ = is_terminal(1);
+  bool traced_ = false;
+  bool same_command_ = false; ///< whenever a job is run
+  bool halted_ = false;
+  bool told_room_ = false;
+  bool bar_drawn_ = false;
+  bool jobs_ended_ = false;
+  bool ended_ = false;
+  bool giving_up_ = false;
+  bool reader_left_ = false;
+  int json_ = -1;
+  int trace_ = -1;
+  int interrupts_ = 0;
+  int interrupted_by_ = 0;
   std::optional<joblog> joblog_;
   std::unique_ptr<subproc::pool> pool_;
   std::unique_ptr<job_input> input_;
@@ -795,9 +808,6 @@ private:
   std::unordered_map<int, std::string> files_;  ///< that are written, by descriptor
   std::size_t adapted_ = SIZE_MAX;              ///< how many may run, by --adaptive
   std::chrono::steady_clock::time_point adapted_at_{};
-  int json_ = -1;
-  int trace_ = -1;
-  bool traced_ = false;
   std::optional<report> report_;
   std::optional<whole_file> report_file_;
   std::optional<junit> junit_;
@@ -807,23 +817,13 @@ private:
   std::chrono::system_clock::time_point began_ = std::chrono::system_clock::now();
   std::uint64_t number_ = 0;
   std::uint64_t last_sequence_ = 0;
-  bool same_command_ = false; ///< whenever a job is run
   std::size_t left_out_ = 0;
   std::size_t done_ = 0;
   std::size_t stopped_ = 0;
-  bool halted_ = false;
-  bool told_room_ = false;
   std::size_t failed_ = 0;
-  int interrupts_ = 0;
-  int interrupted_by_ = 0;
   std::size_t left_at_interrupt_ = 0;
-  bool bar_drawn_ = false;
-  bool jobs_ended_ = false;
   std::vector<std::shared_ptr<line_stream>> held_; ///< until there is room for what they read
   std::size_t draining_ = 0; ///< jobs that have ended, not all of whose lines were passed on
-  bool ended_ = false;
-  bool giving_up_ = false;
-  bool reader_left_ = false;
 };
 
 int main(int argc, char** argv) {

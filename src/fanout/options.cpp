@@ -240,16 +240,18 @@ struct unfinished {
   bool retries_given = false;
 };
 
-void add_options(CLI::App& app, unfinished& what, bool all) {
-  auto& [chosen, from_files, retries_given] = what;
-  const auto file = [](std::string& to) {
-    return [&to](const std::string& text) {
-      if (text.empty()) {
-        refuse("a file name is missing");
-      }
-      to = text;
-    };
+/// Reads a file name.
+auto file(std::string& to) {
+  return [&to](const std::string& text) {
+    if (text.empty()) {
+      refuse("a file name is missing");
+    }
+    to = text;
   };
+}
+
+void add_usual_options(CLI::App& app, unfinished& what) {
+  options& chosen = what.chosen;
   app.add_flag("-0,--null", chosen.null_separated, "Items end with a NUL byte");
   add(app, "-j,--jobs", "How many at once: N, N% of the cores (default: one a core)",
       [&](const std::string& text) { chosen.jobs = jobs(text); });
@@ -263,7 +265,7 @@ void add_options(CLI::App& app, unfinished& what, bool all) {
       });
   add(app, "--retries", "Further tries of a job that fails", [&](const std::string& text) {
     chosen.retry.retries = static_cast<unsigned>(size_up_to(text, 1000));
-    retries_given = true;
+    what.retries_given = true;
   });
   add(app, "--halt", "Stop early: now,fail=1 soon,fail=20% now,success=3 …",
       [&](const std::string& text) { chosen.halt = halt(text); });
@@ -275,9 +277,11 @@ void add_options(CLI::App& app, unfinished& what, bool all) {
   app.add_flag("--shell", chosen.shell, "The command is a script for /bin/sh; items are quoted");
   app.add_flag("--dry-run", chosen.dry_run, "Print the commands, run nothing");
   app.add_flag("-q,--quiet", chosen.quiet, "No bar, no summary, no words about failed jobs");
+}
 
-  const std::string more = all ? "More options" : ""; // no group: not shown
-  const auto rare = [&](CLI::Option* option) { option->group(more); };
+void add_input_options(CLI::App& app, unfinished& what, const std::string& group) {
+  options& chosen = what.chosen;
+  const auto rare = [&](CLI::Option* option) { option->group(group); };
   rare(add(app, "-n,--max-args", "So many items a job",
            [&](const std::string& text) { chosen.items_a_job = size_up_to(text, 1'000'000); }));
   rare(app.add_flag("-m,--xargs", chosen.fill,
@@ -287,7 +291,7 @@ void add_options(CLI::App& app, unfinished& what, bool all) {
                   if (text.empty()) {
                     refuse("a file name is missing");
                   }
-                  from_files.push_back({{text}, true});
+                  what.from_files.push_back({{text}, true});
                 }));
   rare(add(app, "-C,--colsep", "Items have columns {1} {2} …, parted by this",
            [&](const std::string& text) {
@@ -306,6 +310,11 @@ void add_options(CLI::App& app, unfinished& what, bool all) {
       refuse("it is 0");
     }
   }));
+}
+
+void add_running_options(CLI::App& app, unfinished& what, const std::string& group) {
+  options& chosen = what.chosen;
+  const auto rare = [&](CLI::Option* option) { option->group(group); };
   rare(add(app, "--load", "Start nothing while so many processes run: N, N% of the cores",
            [&](const std::string& text) { chosen.load = load(text); }));
   rare(add(app, "--memfree", "Start nothing while less memory is free: 500M, 2G",
@@ -336,8 +345,7 @@ void add_options(CLI::App& app, unfinished& what, bool all) {
            [&](const std::string& text) {
              chosen.retry.delay = std::chrono::duration<double>(seconds(text, true));
            }));
-  rare(add_list(app, "--retry-with",
-                "NAME=V1,V2,…: a variable, or a limit (as=2G,4G), for the first try, the second …",
+  rare(add_list(app, "--retry-with", "NAME=V1,V2,…: a variable or limit (as=2G,4G) of each try",
                 [&](const std::string& text) { chosen.by_try.push_back(values_by_try(text)); }));
   rare(add(app, "--grace", "Seconds from SIGTERM to SIGKILL after Ctrl-C (5)",
            [&](const std::string& text) { chosen.grace = seconds(text, true); }));
@@ -354,6 +362,11 @@ void add_options(CLI::App& app, unfinished& what, bool all) {
   rare(add_list(app, "--limit", "NAME=VALUE: a resource limit of each job (nofile=100, as=2G)",
                 [&](const std::string& text) { chosen.limits.push_back(limit(text)); }));
   rare(add(app, "--workdir", "The folder in which jobs run", file(chosen.folder)));
+}
+
+void add_record_options(CLI::App& app, unfinished& what, const std::string& group) {
+  options& chosen = what.chosen;
+  const auto rare = [&](CLI::Option* option) { option->group(group); };
   rare(
       add(app, "--results", "A folder for each job's output, by its number", file(chosen.results)));
   rare(add(app, "--json", "A line of JSON for each job; - for stdout", file(chosen.json)));
@@ -368,6 +381,14 @@ void add_options(CLI::App& app, unfinished& what, bool all) {
   rare(app.add_flag("--bar", chosen.bar, "A progress bar even when stderr is no terminal"));
   rare(app.add_flag("--eta", chosen.eta,
                     "The time left; a line now and then when stderr is no terminal"));
+}
+
+void add_options(CLI::App& app, unfinished& what, bool all) {
+  const std::string more = all ? "More options" : ""; // no group: not shown
+  add_usual_options(app, what);
+  add_input_options(app, what, more);
+  add_running_options(app, what, more);
+  add_record_options(app, what, more);
 }
 
 constexpr const char* about =

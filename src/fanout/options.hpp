@@ -28,20 +28,19 @@ struct per_try {
 struct options {
   std::vector<std::string> words; ///< the command with its placeholders; none: items are commands
   std::vector<input> inputs;      ///< none: stdin
-  bool null_separated = false;
   std::string column_separator;
+  std::size_t items_a_job = 0; ///< 0: one, in columns if they are separated
+  std::size_t block = 1 << 20;
+  bool null_separated = false;
   bool csv = false;
   bool header = false;
-  std::size_t items_a_job = 0; ///< 0: one, in columns if they are separated
-  bool fill = false;           ///< as many as a command line has room for
-  bool pipe = false;           ///< jobs get blocks of stdin
-  std::size_t block = 1 << 20;
+  bool fill = false; ///< as many items a job as a command line has room for
+  bool pipe = false; ///< jobs get blocks of stdin
   bool shell = false;
 
   std::size_t jobs = 0; ///< 0: one a core
   std::optional<double> load;
   std::uint64_t free_memory = 0;
-  bool adaptive = false;
   double rate = 0;
   std::optional<double> timeout; ///< in seconds
   std::optional<double> timeout_factor;
@@ -49,23 +48,24 @@ struct options {
   subproc::retry_policy retry;
   std::vector<per_try> by_try;
   subproc::halt_policy halt;
-  int nice = 0;
   std::vector<subproc::resource_limit> limits;
   std::string folder;
   std::optional<std::size_t> max_output; ///< 0: no limit
+  int nice = 0;
+  bool adaptive = false;
 
-  bool keep_order = false;
-  bool by_line = false;   ///< output as it comes, by lines
-  bool ungrouped = false; ///< the jobs have fanout's own outputs
-  bool tag = false;
   std::string results;
   std::string joblog;
-  bool resume = false;
-  bool resume_failed = false;
   std::string json;
   std::string trace;
   std::string report;
   std::string junit;
+  bool keep_order = false;
+  bool by_line = false;   ///< output as it comes, by lines
+  bool ungrouped = false; ///< the jobs have fanout's own outputs
+  bool tag = false;
+  bool resume = false;
+  bool resume_failed = false;
   bool dry_run = false;
   bool bar = false;
   bool eta = false;

@@ -126,7 +126,8 @@ std::string cut(std::string_view text, std::size_t most, std::uint64_t dropped =
 // 1, 2 and 5 of each power of ten, from 100 microseconds on: bin 0 is what is below.
 double bin_end(std::size_t bin) {
   constexpr double steps[] = {1, 2, 5};
-  return steps[bin % 3] * std::pow(10, static_cast<double>(bin / 3) - 4);
+  const int power = static_cast<int>(bin / 3) - 4;
+  return steps[bin % 3] * std::pow(10, power);
 }
 
 std::size_t bin_of(double seconds, std::size_t bins) {

@@ -64,6 +64,29 @@ TEST_SUITE("windows: fanout") {
     CHECK(late.err.find("killed, it took more than 0.5 s") != std::string::npos);
   }
 
+  TEST_CASE("windows: fanout passes lines on as they come, or leaves its streams to the jobs") {
+    const completed_process lines =
+        run(fanout("--line-buffer", "--tag", helper("steps"), "say:x", "say:y", ":::", "exit:0"));
+    CHECK(lines.status.success());
+    CHECK(lines.out == "exit:0\tx\nexit:0\ty\n");
+    const completed_process direct = run(fanout("-u", helper("steps"), "say:{}", ":::", "z"));
+    CHECK(direct.status.success());
+    CHECK(direct.out == "z\n");
+  }
+
+  TEST_CASE("windows: fanout writes a page and test cases, in the place of older ones") {
+    const own_folder folder;
+    folder.write("page.html", "old");
+    const completed_process done =
+        run(fanout("--report", folder / "page.html", "--junit", folder / "cases.xml",
+                   helper("steps"), "exit:{}", ":::", "0", "7"));
+    CHECK(done.status == exit_status::from_code(1));
+    const std::string page = folder.read("page.html");
+    CHECK(page.starts_with("<!DOCTYPE html>"));
+    CHECK(page.find("exited with 7") != std::string::npos);
+    CHECK(folder.read("cases.xml").find(" tests=\"2\"") != std::string::npos);
+  }
+
   TEST_CASE("windows: fanout writes a log of its jobs") {
     const own_folder folder;
     const completed_process done =
