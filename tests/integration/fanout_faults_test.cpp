@@ -217,6 +217,10 @@ TEST_SUITE("fanout_faults") {
   }
 
   TEST_CASE("fanout_faults: with fewer descriptors than it counted on it goes on too") {
+    if (sanitized) {
+      MESSAGE("excused here: UBSan finds out whether an address is readable by a pipe");
+      return;
+    }
     const completed_process done =
         run(command("bash", "-c",
                     "ulimit -n 60; for i in {10..27}; do eval \"exec $i</dev/null\"; done; "
