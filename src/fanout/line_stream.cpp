@@ -1,7 +1,6 @@
 #include "line_stream.hpp"
 
 #include <asio/buffer.hpp>
-#include <asio/connect_pipe.hpp>
 
 #include <cstddef>
 #include <string_view>
@@ -15,19 +14,28 @@ constexpr std::size_t longest_line = 1 << 20;
 } // namespace
 
 line_stream::line_stream(asio::io_context& context, std::string tag, sink to, gate open)
-    : reader_(context), writer_(context), tag_(std::move(tag)), to_(std::move(to)),
-      open_(std::move(open)) {
-  asio::connect_pipe(reader_, writer_);
+    : reader_(context), tag_(std::move(tag)), to_(std::move(to)), open_(std::move(open)) {
+  asio::detail::native_pipe_handle ends[2];
+  asio::error_code ec;
+  asio::detail::create_pipe(ends, ec);
+  asio::detail::throw_error(ec, "pipe");
+  reader_.assign(ends[0]);
+  writer_ = ends[1];
 }
 
 void line_stream::start() { read(); }
 
 void line_stream::finish(std::function<void()> ended) {
   ended_ = std::move(ended);
-  asio::error_code ignored;
-  writer_.close(ignored);
+  close_writer();
   if (at_end_ && ended_) {
     std::exchange(ended_, nullptr)();
+  }
+}
+
+void line_stream::close_writer() {
+  if (std::exchange(writable_, false)) {
+    asio::detail::close_pipe(writer_);
   }
 }
 

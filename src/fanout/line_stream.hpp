@@ -1,8 +1,8 @@
 #pragma once
 
+#include <asio/connect_pipe.hpp>
 #include <asio/io_context.hpp>
 #include <asio/readable_pipe.hpp>
-#include <asio/writable_pipe.hpp>
 
 #include <array>
 #include <functional>
@@ -22,29 +22,34 @@ public:
 
   /// Each line begins with `tag`. Throws std::system_error.
   line_stream(asio::io_context& context, std::string tag, sink to, gate open);
+  line_stream(const line_stream&) = delete;
+  line_stream& operator=(const line_stream&) = delete;
+  ~line_stream() { close_writer(); }
 
   void start();
   void resume() { read(); }
 
   /// Where the output is to be written.
-  asio::writable_pipe& writer() noexcept { return writer_; }
+  asio::detail::native_pipe_handle writer() const noexcept { return writer_; }
 
   /// Nothing more is written; `ended` is called when all has been passed on, the last line with an
   /// end of its own.
   void finish(std::function<void()> ended);
 
 private:
+  void close_writer();
   void read();
   void take(std::size_t size);
 
   asio::readable_pipe reader_;
-  asio::writable_pipe writer_;
+  asio::detail::native_pipe_handle writer_; ///< none of the loop's: Windows would tell it of writes
   std::string tag_;
   sink to_;
   gate open_;
   std::function<void()> ended_;
   std::array<char, 16 * 1024> buffer_{};
   std::string line_; ///< its beginning
+  bool writable_ = true;
   bool in_line_ = false;
   bool at_end_ = false;
 };
