@@ -6,7 +6,11 @@
 
 #include <sys/resource.h>
 
+#include <array>
+#include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <thread>
@@ -48,11 +52,26 @@ struct tool {
   int share = 1;                 ///< of the jobs: a slow one gets one in so many
 };
 
-/// The seconds of one run with `items` as stdin; 0 when it cannot be had.
-double seconds_of(const tool& who, int at_once, const std::string& child, const char* items) {
+std::string list_of(int items) {
+  std::string path =
+      (std::filesystem::temp_directory_path() / ("subproc-bench-" + std::to_string(items)))
+          .string();
+  std::ofstream to(path);
+  for (int i = 1; i <= items; ++i) {
+    to << i << '\n';
+  }
+  return path;
+}
+
+/// The seconds of one run with as many lines as stdin; 0 when it cannot be had.
+double seconds_of(const tool& who, int at_once, const std::string& child, int jobs) {
+  const std::string items = list_of(jobs);
   std::vector<std::string> words = who.argv;
   for (std::string& word : words) {
-    word = word == "J" ? std::to_string(at_once) : word == "CHILD" ? child : word;
+    word = word == "J"       ? std::to_string(at_once)
+           : word == "JOBS"  ? std::to_string(jobs)
+           : word == "CHILD" ? child
+                             : word;
   }
   std::vector<char*> argv;
   for (std::string& word : words) {
@@ -61,7 +80,7 @@ double seconds_of(const tool& who, int at_once, const std::string& child, const 
   argv.push_back(nullptr);
   posix_spawn_file_actions_t streams;
   posix_spawn_file_actions_init(&streams);
-  posix_spawn_file_actions_addopen(&streams, 0, items, O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&streams, 0, items.c_str(), O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&streams, 1, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_addopen(&streams, 2, "/dev/null", O_WRONLY, 0);
   const auto start = now_ns();
@@ -69,19 +88,53 @@ double seconds_of(const tool& who, int at_once, const std::string& child, const 
   int status = -1;
   const int error = posix_spawnp(&pid, argv[0], &streams, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&streams);
+  std::filesystem::remove(items);
   if (error != 0 || waitpid(pid, &status, 0) < 0 || status != 0) {
     return 0;
   }
   return static_cast<double>(now_ns() - start) / 1e9;
 }
 
-std::string list_of(int items, const std::string& name) {
-  const std::string path = (std::filesystem::temp_directory_path() / name).string();
-  std::ofstream to(path);
-  for (int i = 1; i <= items; ++i) {
-    to << i << '\n';
+struct measured {
+  std::vector<double> rates{};
+  std::vector<double> shares{};
+};
+
+/// Bars of the share of the bare loops' throughput, in an SVG that needs nothing else.
+void plot(const std::string& path, const std::string& child, const std::vector<tool>& tools,
+          const std::vector<measured>& got) {
+  constexpr int row = 26;
+  constexpr int left = 170;
+  constexpr int full = 420;
+  std::size_t rows = 0;
+  for (const measured& each : got) {
+    rows += each.rates.empty() ? 0 : 1;
   }
-  return path;
+  std::ofstream to(path);
+  to << "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" width=\"700\" height=\""
+     << row * rows + 50 << "\" font-family=\"sans-serif\" font-size=\"14\">\n<title>Jobs a second, "
+     << child << " child, 8 at once</title>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
+     << "<text x=\"10\" y=\"22\" font-weight=\"bold\">Jobs a second, " << child
+     << " child, 8 at once</text>\n";
+  int y = 36;
+  for (std::size_t i = 0; i < tools.size(); ++i) {
+    if (got[i].rates.empty()) {
+      continue;
+    }
+    const int width = std::max(1, static_cast<int>(median(got[i].shares) * full));
+    to << "<text x=\"" << left - 8 << "\" y=\"" << y + 16 << "\" text-anchor=\"end\">"
+       << tools[i].label << "</text><rect x=\"" << left << "\" y=\"" << y << "\" width=\"" << width
+       << "\" height=\"20\" fill=\"" << (tools[i].label == "fanout" ? "#1a7f37" : "#8c959f")
+       << "\"/><text x=\"" << left + width + 6 << "\" y=\"" << y + 16 << "\">"
+       << fixed(median(got[i].rates), 0) << "</text>\n";
+    y += row;
+  }
+  to << "</svg>\n";
+}
+
+void judge(const std::string& what, double got, double goal) {
+  print_row({what, fixed(got, 2), "≥ " + fixed(goal, 2),
+             got >= goal ? "met" : "missed by " + fixed((1 - got / goal) * 100, 0) + " %"});
 }
 
 } // namespace
@@ -98,51 +151,73 @@ int main(int argc, char** argv) {
   const cpu_watch watch;
   const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
   const std::string fanout = (here() / ".." / "bin" / "fanout").lexically_normal().string();
+  const std::string peers = (here() / "peers").string() + "/";
   const std::vector<tool> tools{
-      {"bare clone3 loops", {self, "bare", std::to_string(chosen.spawns), "J", "CHILD"}},
+      {"bare clone3 loops", {self, "bare", "JOBS", "J", "CHILD"}},
+      {"the same once more", {self, "bare", "JOBS", "J", "CHILD"}},
       {"fanout", {fanout, "-q", "-j", "J", "CHILD"}},
+      {"fanout -u", {fanout, "-q", "-u", "-j", "J", "CHILD"}},
+      {"Rust, threads", {peers + "fan_out_rust", "J", "CHILD"}},
+      {"Go, os/exec", {peers + "fan_out_go", "J", "CHILD"}, 4},
       {"xargs -P", {"xargs", "-n", "1", "-P", "J", "CHILD"}},
+      {"Python, threads", {"python3", peers + "fan_out.py", "J", "CHILD"}, 4},
+      {"Node, spawn", {"node", peers + "fan_out.js", "J", "CHILD"}, 4},
       {"GNU parallel", {"parallel", "-j", "J", "CHILD"}, 20},
   };
   print_machine();
-  std::cout << "Rounds: " << chosen.rounds << ", jobs: " << chosen.spawns << ".\n";
-  const std::string all = list_of(chosen.spawns, "subproc-bench-all");
-  const std::string few = list_of(chosen.spawns / 20, "subproc-bench-few");
+  std::cout << "Rounds: " << chosen.rounds << ", jobs: " << chosen.spawns
+            << "; Go, Python and Node do a quarter of them, GNU parallel a twentieth.\n";
   std::vector<std::string> missing;
+  std::vector<std::array<double, 3>> eight; // fanout of bare, xargs, parallel: by child
   for (const std::string& child : chosen.children) {
     std::cout << "\n### " << child << " child\n\n";
     print_header({"", "at once", "jobs a second", "of the bare loops' throughput"});
     for (const int at_once : {1, 2, 8}) {
-      std::vector<std::vector<double>> rates(tools.size());
-      std::vector<std::vector<double>> shares(tools.size());
+      std::vector<measured> got(tools.size());
       for (int round = 0; round < chosen.rounds; ++round) {
         double bare = 0;
         for (std::size_t i = 0; i < tools.size(); ++i) {
-          const double took = seconds_of(tools[i], at_once, child_path(child + "_child"),
-                                         (tools[i].share == 1 ? all : few).c_str());
+          const int jobs = chosen.spawns / tools[i].share;
+          const double took = seconds_of(tools[i], at_once, child_path(child + "_child"), jobs);
           if (took > 0) {
-            rates[i].push_back(chosen.spawns / tools[i].share / took);
-            bare = i == 0 ? rates[i].back() : bare;
-            shares[i].push_back(rates[i].back() / bare);
+            got[i].rates.push_back(jobs / took);
+            bare = i == 0 ? got[i].rates.back() : bare;
+            got[i].shares.push_back(got[i].rates.back() / bare);
           }
         }
       }
       for (std::size_t i = 0; i < tools.size(); ++i) {
-        if (rates[i].empty()) {
+        if (got[i].rates.empty()) {
           missing.push_back(tools[i].label);
         } else {
-          print_row({tools[i].label, std::to_string(at_once), fixed(median(rates[i]), 0),
-                     ratio_with_spread(shares[i])});
+          print_row({tools[i].label, std::to_string(at_once), fixed(median(got[i].rates), 0),
+                     ratio_with_spread(got[i].shares)});
+        }
+      }
+      if (at_once == 8) {
+        const auto share = [&](std::size_t i) {
+          return got[i].shares.empty() ? NAN : median(got[i].shares);
+        };
+        eight.push_back({share(2), share(2) / share(6), share(2) / share(9)});
+        if (const char* const folder = std::getenv("BENCH_PLOTS")) {
+          plot(std::string(folder) + "/fan_out_" + child + ".svg", child, tools, got);
         }
       }
     }
+  }
+  std::cout << "\n### Goals, with 8 at once\n\n";
+  print_header({"", "measured", "goal", ""});
+  for (std::size_t i = 0; i < chosen.children.size(); ++i) {
+    const bool raw = chosen.children[i] == "raw";
+    const std::string begin = chosen.children[i] + " child, fanout's throughput beside ";
+    judge(begin + "the bare loops'", eight[i][0], raw ? 0.80 : 0.90);
+    judge(begin + "xargs'", eight[i][1], raw ? 3 : 1.5);
+    judge(begin + "GNU parallel's", eight[i][2], raw ? 35 : 12);
   }
   std::cout << "\nOther programs had " << fixed(watch.share_of_others() * 100, 0)
             << " % of the processors' time meanwhile.\n";
   for (const std::string& label : missing) {
     std::cout << "\n**Not measured: " << label << ".**\n";
   }
-  std::filesystem::remove(all);
-  std::filesystem::remove(few);
   return 0;
 }

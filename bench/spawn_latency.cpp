@@ -22,7 +22,7 @@ const std::vector<contestant> contestants = {
     {"subproc, blocking `run`", "ours", "blocking", "blocking"},
     {"subproc, coroutine", "ours", "coroutine", "coroutine"},
     {"subproc, `async_spawn`", "ours", "async_spawn", "async_spawn"},
-    {"Rust std", "peers/rust_std", "spawn"},
+    {"Rust std", "peers/spawn_rust", "spawn"},
     {"libuv", "peers/libuv", "spawn"},
     {"Boost.Process v2, vfork launcher", "peers/boost_process", "vfork", "vfork"},
     {"Boost.Process v2, default launcher", "peers/boost_process", "default", "default"},
