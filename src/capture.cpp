@@ -1,5 +1,7 @@
 #include "capture.hpp"
 
+#include "platform.hpp"
+
 #include <algorithm>
 #include <new>
 #include <utility>
@@ -7,16 +9,26 @@
 namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
-// Doubles: growth by what arrives would copy a large capture once a read. Near the end of memory it
-// takes what it must.
+// From here on malloc gives each string a mapping of its own.
+constexpr std::size_t large = 48 << 20;
+
+// Growth by what arrives would copy a large capture once a read. Doubling has touched every page
+// twice in the end; what is only reserved costs nothing where the system takes that at its word.
+// Near the end of memory it takes what it must.
 void grow(std::string& to, std::size_t more) {
-  if (to.capacity() - to.size() < more) {
+  const std::size_t least = to.size() + more;
+  if (to.capacity() >= least) {
+    return;
+  }
+  for (std::size_t factor = reserves_for_free && to.capacity() > large ? 8 : 2; factor > 1;
+       factor /= 4) {
     try {
-      to.reserve(std::max(to.size() + more, 2 * to.capacity()));
+      to.reserve(std::max(least, factor * to.capacity()));
+      return;
     } catch (const std::bad_alloc&) {
-      to.reserve(to.size() + more);
     }
   }
+  to.reserve(least);
 }
 
 void append_growing(std::string& to, std::string_view data) {

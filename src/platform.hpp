@@ -29,6 +29,9 @@ void write_to_stderr(std::string_view text) noexcept;
 /// Gives a pipe the largest capacity an unprivileged user may have; failing is no error.
 void grow_pipe(native_handle_type handle) noexcept;
 
+/// Whether large memory that was never touched costs nothing.
+extern const bool reserves_for_free;
+
 /// A handle for wait_ready; `ready` is its answer.
 struct wait_entry {
   native_handle_type handle = invalid_handle; ///< invalid_handle: left out
