@@ -3,12 +3,36 @@
 #include <subproc/detail/asio.hpp>
 
 #include <memory>
-#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
 namespace SUBPROC_NAMESPACE::detail {
+
+/// Work on the executor of an operation whose handler keeps its own busy already.
+template <class IoExecutor>
+struct second_guard {
+  template <class Executor>
+  second_guard(const IoExecutor& io_executor, const Executor&) : work(io_executor) {}
+
+  asio::executor_work_guard<IoExecutor> work;
+};
+
+/// Where a guard costs allocations there is none that is not needed.
+template <>
+struct second_guard<asio::any_io_executor> {
+  template <class Executor>
+  second_guard(const asio::any_io_executor& io_executor, const Executor& of_handler) {
+    if constexpr (std::is_same_v<Executor, asio::any_io_executor>) {
+      if (of_handler == io_executor) {
+        return;
+      }
+    }
+    work = asio::prefer(io_executor, asio::execution::outstanding_work.tracked);
+  }
+
+  asio::any_io_executor work;
+};
 
 template <class Signature>
 class any_handler;
@@ -86,14 +110,8 @@ private:
     };
 
     model(Handler&& h, const IoExecutor& io_executor)
-        : handler(std::move(h)), work(asio::get_associated_executor(handler, io_executor)) {
-      if constexpr (std::is_same_v<executor_type, IoExecutor>) {
-        if (asio::get_associated_executor(handler, io_executor) == io_executor) {
-          return; // one guard is enough
-        }
-      }
-      io_work.emplace(io_executor);
-    }
+        : handler(std::move(h)), work(asio::get_associated_executor(handler, io_executor)),
+          io_work(io_executor, asio::get_associated_executor(handler, io_executor)) {}
 
     allocator_type allocator() const noexcept {
       return allocator_type(asio::get_associated_allocator(handler));
@@ -121,7 +139,7 @@ private:
 
     Handler handler;
     asio::executor_work_guard<executor_type> work;
-    std::optional<asio::executor_work_guard<IoExecutor>> io_work;
+    second_guard<IoExecutor> io_work;
   };
 
   template <class Function>
