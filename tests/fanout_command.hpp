@@ -3,6 +3,11 @@
 #include "support.hpp"
 
 #include <subproc/command.hpp>
+#include <subproc/run.hpp>
+
+#include <doctest/doctest.h>
+
+#include <string>
 
 namespace subproc::test {
 
@@ -10,6 +15,16 @@ namespace subproc::test {
 template <class... Args>
 command fanout(const Args&... args) {
   return command(fanout_program(), args...).capture_output().in(null);
+}
+
+/// What is printed for these items on stdin.
+template <class... Args>
+std::string printed(const std::string& items, const Args&... args) {
+  const completed_process done =
+      run(command(fanout_program(), "--dry-run", args...).input(items).capture_output());
+  CAPTURE(done.err);
+  CHECK(done.status.success());
+  return done.out;
 }
 
 } // namespace subproc::test
