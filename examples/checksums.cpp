@@ -10,33 +10,39 @@
 #include <asio/io_context.hpp>
 #include <asio/use_awaitable.hpp>
 
+#include <algorithm>
+#include <cstddef>
 #include <exception>
 #include <filesystem>
 #include <iostream>
-#include <ranges>
-#include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace {
 
-asio::awaitable<std::string> checksums(asio::any_io_executor ex, std::set<std::string> files) {
+asio::awaitable<std::string> checksums(asio::any_io_executor ex, std::vector<std::string> files) {
   std::string list;
-  // A lazy range: a command is made when there is room for it.
-  auto commands = files | std::views::transform([](const std::string& file) {
-                    return subproc::command("sha256sum", "--", file).capture_output();
-                  });
-  const subproc::pool_summary all = co_await subproc::async_for_each(
-      ex, std::move(commands), {.concurrency = 4, .keep_order = true},
-      [&](subproc::pool_result done) {
-        list += done.process.out;
-        std::cout << done.process.err; // who could not be read
-      },
-      asio::use_awaitable);
+  // A command is made when there is room for it.
+  const auto source = [files, at = std::size_t(0)](subproc::command& next) mutable {
+    if (at == files.size()) {
+      return subproc::next_command::end;
+    }
+    next = subproc::command("sha256sum", "--", files[at++]).capture_output();
+    return subproc::next_command::ready;
+  };
+  const auto take = [&](const subproc::pool_result& done) {
+    list += done.process.out;
+    std::cout << done.process.err; // who could not be read
+  };
+  const subproc::pool_options how{.concurrency = 4, .keep_order = true};
+  const subproc::pool_summary all =
+      co_await subproc::async_for_each(ex, source, how, take, asio::use_awaitable);
   std::cout << all.succeeded << " files, " << all.failed << " not\n";
   co_return list;
 }
 
-asio::awaitable<void> check(asio::any_io_executor ex, std::set<std::string> files) {
+asio::awaitable<void> check(asio::any_io_executor ex, std::vector<std::string> files) {
   const std::string list = co_await checksums(ex, std::move(files));
   co_await subproc::async_check_output(
       ex, subproc::command("sha256sum", "--check", "--quiet").input(list), asio::use_awaitable);
@@ -46,13 +52,14 @@ asio::awaitable<void> check(asio::any_io_executor ex, std::set<std::string> file
 } // namespace
 
 int main(int argc, char** argv) {
-  std::set<std::string> files;
+  std::vector<std::string> files;
   for (const auto& entry :
        std::filesystem::directory_iterator(argc > 1 ? argv[1] : "/etc/default")) {
     if (entry.is_regular_file()) {
-      files.insert(entry.path());
+      files.push_back(entry.path());
     }
   }
+  std::ranges::sort(files);
   asio::io_context context;
   std::exception_ptr failure;
   asio::co_spawn(context, check(context.get_executor(), std::move(files)),
