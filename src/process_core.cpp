@@ -291,10 +291,10 @@ void process_core::disconnect() noexcept {
     disarm(*t);
     t->clock.reset();
   }
+  executor_ = {}; // first: a loop that goes waits only for who is on its list
   if (service_) {
     std::exchange(service_, nullptr)->remove(*this);
   }
-  executor_ = {};
 }
 
 void process_core::drop() noexcept {
