@@ -70,7 +70,6 @@ private:
 
 } // namespace
 
-const bool reserves_for_free = true;
 const int stop_signal = SIGTERM;
 const int kill_signal = SIGKILL;
 const int interrupt_signal = SIGINT;

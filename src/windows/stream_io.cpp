@@ -159,8 +159,6 @@ void write_to_stderr(std::string_view text) noexcept {
 // The size of a pipe is that of its birth.
 void grow_pipe(native_handle_type) noexcept {}
 
-const bool reserves_for_free = false; // it is charged when it is asked for
-
 native_handle_type duplicate_wait_object(native_handle_type handle, error_code& ec) noexcept {
   const auto pipe = find_pipe(handle);
   HANDLE duplicate = nullptr;
