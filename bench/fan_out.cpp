@@ -200,7 +200,7 @@ int main(int argc, char** argv) {
         };
         eight.push_back({share(2), share(2) / share(6), share(2) / share(9)});
         if (const char* const folder = std::getenv("BENCH_PLOTS")) {
-          plot(std::string(folder) + "/fan_out_" + child + ".svg", child, tools, got);
+          plot(std::string(folder) + "/fanout-rates-" + child + ".svg", child, tools, got);
         }
       }
     }
