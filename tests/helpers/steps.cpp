@@ -148,7 +148,7 @@ bool step(const std::string& verb, const std::string& value) {
   }
   if (verb == "stay") {
     for (;;) {
-      std::this_thread::sleep_for(std::chrono::hours(1));
+      std::this_thread::sleep_for(std::chrono::hours(1)); // until it is ended: no test waits for it
     }
   }
   if (verb == "cwd" || verb == "env") {
