@@ -5,6 +5,7 @@
 #include "pool_machine.hpp"
 #include "run_operation.hpp"
 
+#include <asio/defer.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <algorithm>
@@ -276,7 +277,7 @@ private:
   }
 
   void post_turn() {
-    asio::post(executor_, [self = shared_from_this()] { self->turn(); });
+    asio::defer(executor_, [self = shared_from_this()] { self->turn(); });
   }
 
   void turn() {
@@ -452,7 +453,7 @@ private:
       cmd = std::move(next.next);
     }
     auto running = std::make_shared<run_operation>(
-        executor_, run_kind::run,
+        options_.job_executor ? options_.job_executor : executor_, run_kind::run,
         run_handler::direct([self = shared_from_this(), at, &next](std::exception_ptr error,
                                                                    completed_process result) {
           next.result.error = std::move(error);
@@ -467,8 +468,8 @@ private:
       running->read_late();
       unread_.emplace_back(now + late, running);
     }
-    if (options_.start_on_executor && options_.concurrency == 1) {
-      running->start_here(std::move(cmd));
+    if (options_.job_executor) {
+      running->start_on_executor(std::move(cmd));
     } else {
       running->start(std::move(cmd), {});
     }

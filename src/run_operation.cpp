@@ -4,6 +4,8 @@
 #include "launch_queue.hpp"
 #include "redirects.hpp"
 
+#include <asio/defer.hpp>
+
 #include <algorithm>
 #include <utility>
 
@@ -127,12 +129,22 @@ bool run_operation::make_core(command&& cmd) {
   }
 }
 
-void run_operation::start_here(command&& cmd) {
-  if (!make_core(std::move(cmd))) {
-    return;
+void run_operation::start_on_executor(command&& cmd) {
+  if (make_core(std::move(cmd))) {
+    // Deferred: the first is for this thread, without waking another.
+    asio::defer(executor_, [self = shared_from_this()] { self->launch_here(); });
   }
+}
+
+void run_operation::launch_here() {
   std::exception_ptr error;
   try {
+    {
+      const lock held(mutex_);
+      if (force_ != force::none) {
+        throw system_error(error_code(asio::error::operation_aborted));
+      }
+    }
     const launcher_role here; // who asks for this vouches for the thread
     core_->launch();
   } catch (...) {

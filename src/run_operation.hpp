@@ -42,9 +42,9 @@ public:
 
   void start(command&& cmd, asio::cancellation_slot slot);
 
-  /// The same without a thread of its own for the start. Only for a direct handler, as the failure
+  /// The same with the start on a thread of the executor. Only for a direct handler, as the failure
   /// of a start is told from inside.
-  void start_here(command&& cmd);
+  void start_on_executor(command&& cmd);
 
   /// Before the start: outputs may stay in their pipes until the child ends, or until read_now().
   void read_late() noexcept { late_ = true; }
@@ -71,6 +71,7 @@ private:
   using lock = std::unique_lock<std::mutex>;
 
   bool make_core(command&& cmd);
+  void launch_here();
   void launched(std::exception_ptr error);
   void stop_ended(error_code ec);
   void communicated(error_code ec, communicate_result got);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <subproc/command.hpp>
+#include <subproc/detail/asio.hpp>
 #include <subproc/detail/export.hpp>
 #include <subproc/duration.hpp>
 
@@ -113,11 +114,12 @@ struct pool_options {
   std::optional<double> timeout_factor{};
   retry_policy retry{};
   halt_policy halt{};
-  /// With a concurrency of 1, commands are started on the executor's own thread: that spares two
-  /// changes of threads, and holds that thread for a start (some 50 µs, more from a slow disk). For
-  /// programs whose loop has little else to do. What shall die with its parent dies with that
-  /// thread.
-  bool start_on_executor = false;
+  /// On whose threads commands are started, watched and read; any number of threads may run it, and
+  /// one a core is best. That spares each command two changes of threads, and holds a thread for
+  /// each start (some 50 µs, more from a slow disk): for programs whose loop has little else to do.
+  /// What shall die with its parent dies with that thread. Unset: a start has a thread of the
+  /// library's own, and the pool's executor does the rest.
+  asio::any_io_executor job_executor{};
   /// For the jitter; the same seed gives the same delays. Unset: a random one.
   std::optional<std::uint64_t> seed{};
 };

@@ -176,7 +176,9 @@ private:
   subproc::pool_options how_to_run() {
     subproc::pool_options how;
     how.concurrency = options_.jobs;
-    how.start_on_executor = true;
+    if (options_.jobs == 1) {
+      how.job_executor = context_.get_executor();
+    }
     how.keep_order = options_.keep_order;
     how.rate = options_.rate;
     how.timeout_factor = options_.timeout_factor;

@@ -6,12 +6,15 @@
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
 #include <asio/io_context.hpp>
+#include <asio/strand.hpp>
+#include <asio/thread_pool.hpp>
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <exception>
+#include <future>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -62,13 +65,15 @@ TEST_SUITE("pool") {
     CHECK(right == 4);
   }
 
-  TEST_CASE("pool: one at a time may be started on the executor's own thread") {
+  TEST_CASE("pool: commands may be started on the threads of an executor") {
     const leak_check leaks;
     for (const bool here : {true, false}) {
       asio::io_context context;
       const auto who = std::make_shared<thread_launcher>();
       std::size_t ended = 0;
-      pool jobs(context, {.concurrency = 1, .start_on_executor = here});
+      pool jobs(context, {.concurrency = here ? 3U : 1U,
+                          .job_executor = here ? asio::any_io_executor(context.get_executor())
+                                               : asio::any_io_executor()});
       for (int i = 0; i < 3; ++i) {
         jobs.async_submit(steps({"exit:0"}).launcher(who),
                           [&](std::exception_ptr error, const completed_process&) {
@@ -79,13 +84,15 @@ TEST_SUITE("pool") {
       context.run();
       CHECK(ended == 3);
       REQUIRE(who->started_on.size() == 3);
-      CHECK((who->started_on.front() == std::this_thread::get_id()) == here);
+      for (const std::thread::id each : who->started_on) {
+        CHECK((each == std::this_thread::get_id()) == here);
+      }
     }
   }
 
-  TEST_CASE("pool: a start on the executor's thread that fails is a result like another") {
+  TEST_CASE("pool: a start on the executor's threads that fails is a result like another") {
     asio::io_context context;
-    pool jobs(context, {.concurrency = 1, .start_on_executor = true});
+    pool jobs(context, {.concurrency = 1, .job_executor = context.get_executor()});
     int failed = 0;
     for (int i = 0; i < 2; ++i) {
       jobs.async_submit(command("/no/such/program"),
@@ -98,6 +105,53 @@ TEST_SUITE("pool") {
     context.run();
     CHECK(failed == 2);
     CHECK(jobs.summary().failed == 2);
+  }
+
+  TEST_CASE("pool: what is stopped before the executor came to its start never starts") {
+    asio::io_context context;
+    asio::io_context busy; // comes to it later
+    const auto who = std::make_shared<thread_launcher>();
+    int cancelled = 0;
+    pool jobs(context, {.concurrency = 3, .job_executor = busy.get_executor()});
+    for (int i = 0; i < 3; ++i) {
+      jobs.async_submit(steps({"exit:0"}).launcher(who),
+                        [&](std::exception_ptr error, const completed_process& result) {
+                          CHECK_THROWS_AS(std::rethrow_exception(error), operation_error);
+                          cancelled += result.cancelled ? 1 : 0;
+                        });
+    }
+    context.poll();
+    jobs.kill();
+    context.poll();
+    CHECK(cancelled == 0);
+    busy.run();
+    context.run();
+    CHECK(cancelled == 3);
+    CHECK(who->started_on.empty());
+  }
+
+  TEST_CASE("pool: on many threads results come one at a time, as the pool's executor has it") {
+    const leak_check leaks;
+    asio::thread_pool threads(4);
+    constexpr int count = 200;
+    int given = 0;
+    int right = 0; // by source and sink without a lock: they share a strand
+    std::promise<pool_summary> done;
+    pool jobs(
+        asio::any_io_executor(asio::make_strand(threads.get_executor())),
+        {.concurrency = 8, .job_executor = threads.get_executor()},
+        [&](command& next) {
+          next = steps({"out:7", "exit:0"}).capture_output();
+          return given++ < count ? next_command::ready : next_command::end;
+        },
+        [&](const pool_result& result) { right += result.process.out.size() == 7 ? 1 : 0; });
+    jobs.async_run([&](std::exception_ptr error, pool_summary all) {
+      CHECK_FALSE(error);
+      done.set_value(all);
+    });
+    CHECK(done.get_future().get().succeeded == count);
+    CHECK(right == count);
+    threads.join();
   }
 
   TEST_CASE("pool: a stop does not wait for who holds a pipe outside of the scope [T36]") {
