@@ -141,6 +141,29 @@ void end_process(int id) {
   }
 }
 
+namespace {
+
+// In 100 ns since 1601; 0 when it has gone.
+std::uint64_t born_at(HANDLE process) {
+  FILETIME born{}, ended{}, system{}, user{};
+  return ::GetProcessTimes(process, &born, &ended, &system, &user)
+             ? std::uint64_t{born.dwHighDateTime} << 32 | born.dwLowDateTime
+             : 0;
+}
+
+// The id alone may be that of one who has ended and left children.
+bool is_younger_than_this(DWORD id) {
+  HANDLE const process = ::OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, FALSE, id);
+  if (process == nullptr) {
+    return false;
+  }
+  const bool younger = born_at(process) >= born_at(::GetCurrentProcess());
+  ::CloseHandle(process);
+  return younger;
+}
+
+} // namespace
+
 bool has_children() {
   const unique_handle all(::CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0));
   PROCESSENTRY32W each{};
@@ -149,6 +172,7 @@ bool has_children() {
   for (BOOL more = ::Process32FirstW(all.get(), &each); more && !found;
        more = ::Process32NextW(all.get(), &each)) {
     found = each.th32ParentProcessID == ::GetCurrentProcessId() &&
+            is_younger_than_this(each.th32ProcessID) &&
             is_running(static_cast<int>(each.th32ProcessID));
   }
   return found;
