@@ -239,7 +239,7 @@ subproc::command item_template::make(const row& columns, std::uint64_t number,
     std::ranges::move(values({placeholder::what::all}, columns, number, slot),
                       std::back_inserter(argv));
   }
-  return shell_ ? subproc::shell(joined(argv)) : subproc::command(std::move(argv));
+  return shell_ ? subproc::shell(joined(argv)) : subproc::command(argv);
 }
 
 } // namespace fanout
