@@ -37,6 +37,8 @@ std::string quoted(std::string_view text) {
   return text.find('\0') == text.npos ? subproc::quote(text) : std::string(text);
 }
 
+} // namespace
+
 std::string joined(const row& parts) {
   std::string all;
   for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -44,8 +46,6 @@ std::string joined(const row& parts) {
   }
   return all;
 }
-
-} // namespace
 
 item_template::item_template(std::vector<std::string> words, bool shell, bool items)
     : words_(std::move(words)), shell_(shell), items_(items) {

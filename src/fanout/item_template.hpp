@@ -14,6 +14,9 @@ namespace fanout {
 /// What a job is made of: its item, or its columns.
 using row = std::vector<std::string>;
 
+/// With spaces between.
+std::string joined(const row& parts);
+
 /// The command line with its placeholders: {} the item or all columns, {2} the second, {name} that
 /// of the name; with `.` before the brace without extension, `/` the last part, `//` the folder,
 /// `/.` the last part without extension; {#} the job's number, {%} its slot. Without any of an

@@ -20,7 +20,6 @@
 namespace fanout {
 namespace {
 
-constexpr int bad_usage = 255;
 constexpr std::size_t most_jobs = 100'000;
 
 // CLI11 takes "-1" and "" for a size, and nan for a number of seconds.
@@ -439,7 +438,7 @@ std::optional<int> print_page(const CLI::App& app, int argc, char** argv) {
       if (!script) {
         std::fputs("fanout: --completion takes bash, zsh or fish\n", stderr);
       }
-      return script ? 0 : bad_usage;
+      return script ? 0 : own_error;
     }
     if (!word.starts_with('-')) {
       break; // the command: what follows is for it
@@ -522,11 +521,11 @@ parsed parse(int argc, char** argv) {
   try {
     app.parse(static_cast<int>(inputs - argv), argv);
   } catch (const CLI::ParseError& error) {
-    return {std::nullopt, app.exit(error) == 0 ? 0 : bad_usage};
+    return {std::nullopt, app.exit(error) == 0 ? 0 : own_error};
   }
   const auto wrong = [](const std::string& why) {
     std::fputs(fmt::format("fanout: {}\n", why).c_str(), stderr);
-    return parsed{std::nullopt, bad_usage};
+    return parsed{std::nullopt, own_error};
   };
   chosen.words = app.remaining();
   if (!chosen.words.empty() && chosen.words.front() == "--") {

@@ -72,7 +72,10 @@ struct options {
   bool quiet = false;
 };
 
-/// The options, or the exit code after --help and the like or bad usage (255).
+/// The exit code for bad usage, and for an error of fanout's own.
+constexpr int own_error = 255;
+
+/// The options, or the exit code after --help and the like or bad usage.
 struct parsed {
   std::optional<options> ok;
   int exit_code = 0;
