@@ -4,9 +4,7 @@
 #include "children.hpp"
 #include "fanout_command.hpp"
 
-#include <asio/buffer.hpp>
 #include <asio/io_context.hpp>
-#include <asio/read.hpp>
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -174,15 +172,8 @@ TEST_SUITE("fanout") {
   }
 
   TEST_CASE("fanout: a dry run of an endless input ends at a signal") {
-    asio::io_context context;
-    process child(context, command(fanout_program(), "-0", "--dry-run", "echo")
-                               .in(file("/dev/zero"))
-                               .err(null)
-                               .out(piped));
-    char first;
-    asio::read(child.out(), asio::buffer(&first, 1));
-    child.send_signal(SIGTERM);
-    CHECK(child.communicate().status.exit_code() == 143);
+    const command endless = fanout("-0", "--dry-run", "echo").in(file("/dev/zero"));
+    CHECK(signalled(SIGTERM, endless).status.exit_code() == 143);
   }
 
   TEST_CASE("fanout: an endless input whose reader has gone ends quietly") {
@@ -340,12 +331,8 @@ TEST_SUITE("fanout") {
   }
 
   TEST_CASE("fanout: nothing starts while memory or processors are short") {
-    asio::io_context context;
-    process child(context, fanout("--bar", "--memfree", "1000000G", "echo", ":::", "a"));
-    char first;
-    asio::read(child.err(), asio::buffer(&first, 1)); // of the bar
-    child.send_signal(SIGTERM);
-    const communicate_result done = child.communicate();
+    const communicate_result done = signalled(
+        SIGTERM, fanout("--bar", "--memfree", "1000000G", "echo", ":::", "a"), 2); // by its bar
     CHECK(done.out == "");
     CHECK(done.status.exit_code() == 143);
     CHECK(run(fanout("--memfree", "1K", "--load", "100000", "echo", ":::", "a")).out == "a\n");
