@@ -18,8 +18,8 @@ namespace fanout {
 
 job_commands::job_commands(const options& chosen)
     : options_(chosen),
-      template_(chosen.words, chosen.shell, !chosen.pipe && !chosen.words.empty()),
-      lasts_(!template_.has_slot()) {}
+      template_(chosen.words, chosen.shell, !chosen.pipe && !chosen.words.empty(), chosen.by_try),
+      lasts_(!template_.varies()) {}
 
 item_template::measure job_commands::measured() const {
   std::uint64_t stack = subproc::unlimited; // bytes
@@ -51,16 +51,16 @@ bool job_commands::is_command(const job& of) const {
   }
 }
 
-subproc::command job_commands::bare(const job& of, std::size_t slot) const {
+subproc::command job_commands::bare(const job& of, std::size_t slot, unsigned number_of_try) const {
   if (!options_.words.empty()) {
-    return template_.make(of.columns, of.number, slot);
+    return template_.make({of.columns, of.number, slot, number_of_try});
   }
   const std::string& line = of.columns.front();
   return options_.shell ? subproc::shell(line) : subproc::command(subproc::split(line));
 }
 
 subproc::command job_commands::make(const job& of, const subproc::job_try& which) const {
-  subproc::command cmd = bare(of, which.slot);
+  subproc::command cmd = bare(of, which.slot, which.number);
   if (options_.pipe) {
     cmd.input(of.block);
   } else {
@@ -75,10 +75,10 @@ subproc::command job_commands::make(const job& of, const subproc::job_try& which
                                        .set("FANOUT_TRY", std::to_string(which.number));
   std::vector<subproc::resource_limit> limits = options_.limits;
   for (const per_try& each : options_.by_try) {
-    const std::size_t at = std::min<std::size_t>(which.number, each.values.size()) - 1;
-    variables.set(each.name, each.values[at]);
+    variables.set(each.name, each.value(which.number));
     if (!each.limits.empty()) { // instead of --limit: a hard limit cannot be raised again
-      const subproc::resource_limit limit(each.name, each.limits[at], each.limits[at]);
+      const std::uint64_t most = each.limits[each.index(which.number)];
+      const subproc::resource_limit limit(each.name, most, most);
       std::erase_if(limits, [&](const auto& other) { return other.which == limit.which; });
       limits.push_back(limit);
     }

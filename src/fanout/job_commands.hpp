@@ -27,7 +27,7 @@ public:
   bool is_command(const job& of) const;
 
   /// In words, as its first try on the first slot.
-  std::string text(const job& of) const { return to_string(bare(of, 1)); }
+  std::string text(const job& of) const { return to_string(bare(of, 1, 1)); }
   /// The same where it is the same whenever the job is run.
   std::string lasting_text(const job& of) const { return lasts_ ? text(of) : ""; }
 
@@ -35,7 +35,7 @@ public:
   subproc::command make(const job& of, const subproc::job_try& which) const;
 
 private:
-  subproc::command bare(const job& of, std::size_t slot) const;
+  subproc::command bare(const job& of, std::size_t slot, unsigned number_of_try) const;
 
   const options& options_;
   item_template template_;

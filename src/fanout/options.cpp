@@ -344,7 +344,8 @@ void add_running_options(CLI::App& app, unfinished& what, const std::string& gro
            [&](const std::string& text) {
              chosen.retry.delay = std::chrono::duration<double>(seconds(text, true));
            }));
-  rare(add_list(app, "--retry-with", "NAME=V1,V2,…: a variable or limit (as=2G,4G) of each try",
+  rare(add_list(app, "--retry-with",
+                "NAME=V1,V2,…: a variable, {NAME} or limit (as=2G,4G) of each try",
                 [&](const std::string& text) { chosen.by_try.push_back(values_by_try(text)); }));
   rare(add(app, "--grace", "Seconds from SIGTERM to SIGKILL after Ctrl-C (5)",
            [&](const std::string& text) { chosen.grace = seconds(text, true); }));
