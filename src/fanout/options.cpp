@@ -90,6 +90,16 @@ double load(const std::string& text) {
   return *value;
 }
 
+char single_byte(const std::string& text) {
+  constexpr std::pair<std::string_view, char> names[] = {
+      {"\\0", '\0'}, {"\\n", '\n'}, {"\\t", '\t'}, {"\\\\", '\\'}};
+  const auto found = std::ranges::find(names, text, [](const auto& each) { return each.first; });
+  if (found == std::end(names) && text.size() != 1) {
+    refuse(fmt::format("'{}' is no single byte, nor \\0, \\n, \\t or \\\\", text));
+  }
+  return found == std::end(names) ? text.front() : found->second;
+}
+
 std::vector<std::string> parts_of(const std::string& text, char separator) {
   std::vector<std::string> parts;
   for (std::size_t at = 0; at <= text.size();) {
@@ -251,7 +261,8 @@ auto file(std::string& to) {
 
 void add_usual_options(CLI::App& app, unfinished& what) {
   options& chosen = what.chosen;
-  app.add_flag("-0,--null", chosen.null_separated, "Items end with a NUL byte");
+  app.add_flag_callback(
+      "-0,--null", [&] { chosen.item_end = '\0'; }, "Items end with a NUL byte");
   add(app, "-j,--jobs", "How many at once: N, N% of the cores (default: one a core)",
       [&](const std::string& text) { chosen.jobs = jobs(text); });
   add(app, "--timeout", "Seconds after which a job is killed, or N% of the median so far",
@@ -280,7 +291,7 @@ void add_usual_options(CLI::App& app, unfinished& what) {
 
 void add_input_options(CLI::App& app, unfinished& what, const std::string& group) {
   options& chosen = what.chosen;
-  const auto rare = [&](CLI::Option* option) { option->group(group); };
+  const auto rare = [&](CLI::Option* option) { return option->group(group); };
   rare(add(app, "-n,--max-args", "So many items a job",
            [&](const std::string& text) { chosen.items_a_job = size_up_to(text, 1'000'000); }));
   rare(app.add_flag("-m,--xargs", chosen.fill,
@@ -292,6 +303,9 @@ void add_input_options(CLI::App& app, unfinished& what, const std::string& group
                   }
                   what.from_files.push_back({{text}, true});
                 }));
+  rare(add(app, "-d,--delimiter", "Items end with this byte; \\t, \\0 …",
+           [&](const std::string& text) { chosen.item_end = single_byte(text); }))
+      ->excludes("--null");
   rare(add(app, "-C,--colsep", "Items have columns {1} {2} …, parted by this",
            [&](const std::string& text) {
              if (text.empty()) {

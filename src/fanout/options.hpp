@@ -37,7 +37,7 @@ struct options {
   std::string column_separator;
   std::size_t items_a_job = 0; ///< 0: one, in columns if they are separated
   std::size_t block = 1 << 20;
-  bool null_separated = false;
+  char item_end = '\n';
   bool csv = false;
   bool header = false;
   bool fill = false; ///< as many items a job as a command line has room for

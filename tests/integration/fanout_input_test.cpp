@@ -15,6 +15,16 @@ using namespace subproc::test;
 
 TEST_SUITE("fanout_input") {
 
+  TEST_CASE("fanout_input: items end with the byte that is asked for") {
+    CHECK(printed("a b,c\n,,d", "-d", ",", "echo") == "echo 'a b'\necho 'c\n'\necho ''\necho d\n");
+    CHECK(printed("a\tb\n", "-d", "\\t", "-C", "b", "echo", "{1}") == "echo a\necho ''\n");
+    CHECK(printed(std::string("a\0b", 3), "-d", "\\0", "echo") == "echo a\necho b\n");
+    for (const char* wrong : {"", "ab", "\\x"}) {
+      CHECK(run(fanout("-d", wrong, "echo")).status.exit_code() == 255);
+    }
+    CHECK(run(fanout("-0", "-d", ",", "echo")).status.exit_code() == 255);
+  }
+
   TEST_CASE("fanout_input: of several sources each combination is a job, the last varies fastest") {
     CHECK(run(fanout("--dry-run", "x", "{2}{1}", ":::", "a", "b", ":::", "1", "2")).out ==
           "x 1a\nx 2a\nx 1b\nx 2b\n");
