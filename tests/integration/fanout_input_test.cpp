@@ -16,8 +16,9 @@ using namespace subproc::test;
 TEST_SUITE("fanout_input") {
 
   TEST_CASE("fanout_input: items end with the byte that is asked for") {
-    CHECK(printed("a b,c\n,,d", "-d", ",", "echo") == "echo 'a b'\necho 'c\n'\necho ''\necho d\n");
-    CHECK(printed("a\tb\n", "-d", "\\t", "-C", "b", "echo", "{1}") == "echo a\necho ''\n");
+    CHECK(printed("a\nb,,c", "-d", ",", "-C", "\n", "echo", "{1}+{2}") ==
+          "echo a+b\necho +\necho c+\n");
+    CHECK(printed("a\tb", "-d", "\\t", "echo") == "echo a\necho b\n");
     CHECK(printed(std::string("a\0b", 3), "-d", "\\0", "echo") == "echo a\necho b\n");
     for (const char* wrong : {"", "ab", "\\x"}) {
       CHECK(run(fanout("-d", wrong, "echo")).status.exit_code() == 255);
