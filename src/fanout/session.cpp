@@ -10,13 +10,13 @@
 #include "output.hpp"
 #include "progress.hpp"
 #include "records.hpp"
+#include "signals.hpp"
 #include "throttle.hpp"
 
 #include <subproc/pool.hpp>
 
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
-#include <asio/signal_set.hpp>
 #include <asio/steady_timer.hpp>
 #include <fmt/format.h>
 
@@ -71,15 +71,9 @@ private:
         context_, how_to_run(), [this](subproc::command&) { return pull(); },
         [this](subproc::pool_result result) { finished(std::move(result)); });
     queue_.emplace(options_, commands_, records_, [this] { pool_->wake(); });
-    for (const int number : stop_signals()) {
-      signals_.add(number);
-    }
-    for (const int number : {more_jobs_signal, fewer_jobs_signal}) {
-      if (number != 0) {
-        signals_.add(number);
-      }
-    }
-    watch_signals();
+    signals_.emplace(context_, signals::callbacks{[this](int number) { stop_or_kill(number); },
+                                                  [this](bool more) { change_jobs(more); }});
+    signals_->watch();
     progress_.start();
     pool_->async_run([this](std::exception_ptr error, const subproc::pool_summary& all) {
       jobs_ended_ = true;
@@ -239,7 +233,7 @@ private:
 
   void output_written() {
     if (output_.empty()) {
-      signals_.cancel();
+      signals_->cancel();
       patience_.cancel();
     } else {
       output_.flush(); // more words have come since
@@ -260,26 +254,16 @@ private:
     });
   }
 
-  // The first signal is polite, the second is not.
-  void watch_signals() {
-    signals_.async_wait([this](subproc::error_code ec, int number) {
-      if (ec) {
-        return;
-      }
-      if (number == more_jobs_signal || number == fewer_jobs_signal) {
-        options_.jobs = number == more_jobs_signal ? throttle_.possible(options_.jobs + 1)
-                                                   : std::max<std::size_t>(1, options_.jobs - 1);
-        pool_->set_concurrency(options_.jobs);
-      } else if (number != ending_.interrupted_by || !comes_twice(number)) {
-        ++ending_.interrupts;
-        ending_.interrupted_by = number;
-        stop_or_kill();
-      }
-      watch_signals();
-    });
+  void change_jobs(bool more) {
+    options_.jobs =
+        more ? throttle_.possible(options_.jobs + 1) : std::max<std::size_t>(1, options_.jobs - 1);
+    pool_->set_concurrency(options_.jobs);
   }
 
-  void stop_or_kill() {
+  // The first signal is polite, the second is not.
+  void stop_or_kill(int signal) {
+    ++ending_.interrupts;
+    ending_.interrupted_by = signal;
     if (jobs_ended_) {
       give_up_output();
     } else if (ending_.interrupts == 1) {
@@ -297,7 +281,7 @@ private:
 
   options options_;
   asio::io_context context_{};
-  asio::signal_set signals_{context_};
+  std::optional<signals> signals_{}; ///< once there is something to stop
   asio::steady_timer patience_{context_};
   output output_{{[this] {
                     pool_->wake();
