@@ -13,16 +13,15 @@
 namespace fanout {
 
 /// Counts the jobs that have ended, and passes on what there is of them: words, output, records.
-class job_results {
-public:
-  void add(const job& of, subproc::pool_result result);
-
+struct job_results {
   const options& chosen; // all of these outlive it
   ending& counts;
   records& recorded;
   job_outputs& outputs;
   progress& bar;
   output& to;
+
+  void add(const job& of, subproc::pool_result result);
 };
 
 } // namespace fanout
