@@ -115,28 +115,23 @@ int main(int argc, char** argv) {
       {"Go, `Output`", program({peers + "capture_go"})},
       {"Node, `spawn`", program({"node", peers + "capture.js"})},
   };
-  std::vector<way*> order;
-  for (way& each : ways) {
-    order.push_back(&each);
-  }
-  std::mt19937 shuffler(1);
-  for (int round = 0; round < chosen.rounds; ++round) {
-    std::shuffle(order.begin(), order.end(), shuffler);
-    for (way* const each : order) {
-      try {
-        const auto start = now_ns();
-        each->capture();
-        each->wall.push_back(static_cast<double>(now_ns() - start));
-      } catch (const std::exception&) {
-        each->missing = true;
-      }
+  const auto take_turn = [&](std::size_t turn) {
+    way& one = ways[turn];
+    try {
+      const auto start = now_ns();
+      one.capture();
+      one.wall.push_back(static_cast<double>(now_ns() - start));
+    } catch (const std::exception&) {
+      one.missing = true;
     }
+  };
+  in_rounds(chosen.rounds, ways.size(), take_turn, [&] {
     for (way& each : ways) {
       if (!each.missing) {
         each.ratio.push_back(ways.front().wall.back() / each.wall.back());
       }
     }
-  }
+  });
   print_header({"", "seconds", "GiB a second", "throughput beside the bare reads"});
   for (const way& each : ways) {
     if (!each.missing) {
@@ -144,8 +139,7 @@ int main(int argc, char** argv) {
                  ratio_with_spread(each.ratio)});
     }
   }
-  std::cout << "\nOther programs had " << fixed(watch.share_of_others() * 100, 0)
-            << " % of the processors' time meanwhile.\n";
+  print_others(watch);
   for (const way& each : ways) {
     if (each.missing) {
       std::cout << "\n**Not measured: " << each.label << ".**\n";

@@ -87,6 +87,19 @@ struct series {
   std::vector<double> held_ratio;
 };
 
+/// In each round all take their turns, by number and in an order of its own; then it is weighed.
+template <class Turn, class Weigh>
+void in_rounds(int rounds, std::size_t contestants, Turn take_turn, Weigh weigh) {
+  std::vector<std::size_t> order(contestants);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::mt19937 shuffler(1);
+  for (int round = 0; round < rounds; ++round) {
+    std::shuffle(order.begin(), order.end(), shuffler);
+    std::for_each(order.begin(), order.end(), take_turn);
+    weigh();
+  }
+}
+
 struct round_plan {
   int rounds;
   int count;       ///< what one turn asks for
@@ -102,34 +115,30 @@ inline int count_of_turn(const round_plan& plan, double last_wall) {
   return affordable < plan.count ? std::max(3, static_cast<int>(affordable)) : plan.count;
 }
 
-/// Rounds in changing order; ratios are beside the first contestant.
+/// Ratios are beside the first contestant.
 inline std::vector<series> run_rounds(field& all, const std::vector<contestant>& who,
                                       const std::string& program, const round_plan& plan) {
   std::vector<series> results(who.size());
-  std::vector<std::size_t> order(who.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::mt19937 shuffler(1);
   std::vector<double> wall(who.size(), std::nan(""));
-  for (int round = 0; round < plan.rounds; ++round) {
-    std::shuffle(order.begin(), order.end(), shuffler);
-    std::vector<double> held(who.size(), std::nan(""));
-    for (const std::size_t turn : order) {
-      const int count = count_of_turn(plan, wall[turn]) + plan.warm_up;
-      wall[turn] = std::nan("");
-      std::optional<samples> got = all.request(
-          who[turn], "run " + who[turn].name + ' ' + std::to_string(count) + ' ' + program);
-      if (!got) {
-        continue;
-      }
-      got->erase(got->begin(), got->begin() + plan.warm_up);
-      const std::vector<double> turn_walls = walls(*got);
-      const std::vector<double> turn_helds = helds(*got);
-      series& one = results[turn];
-      one.wall.insert(one.wall.end(), turn_walls.begin(), turn_walls.end());
-      one.held.insert(one.held.end(), turn_helds.begin(), turn_helds.end());
-      wall[turn] = quantile(turn_walls, plan.compared);
-      held[turn] = quantile(turn_helds, plan.compared);
+  std::vector<double> held(who.size(), std::nan(""));
+  const auto take_turn = [&](std::size_t turn) {
+    const int count = count_of_turn(plan, wall[turn]) + plan.warm_up;
+    wall[turn] = held[turn] = std::nan("");
+    std::optional<samples> got = all.request(who[turn], "run " + who[turn].name + ' ' +
+                                                            std::to_string(count) + ' ' + program);
+    if (!got) {
+      return;
     }
+    got->erase(got->begin(), got->begin() + plan.warm_up);
+    const std::vector<double> turn_walls = walls(*got);
+    const std::vector<double> turn_helds = helds(*got);
+    series& one = results[turn];
+    one.wall.insert(one.wall.end(), turn_walls.begin(), turn_walls.end());
+    one.held.insert(one.held.end(), turn_helds.begin(), turn_helds.end());
+    wall[turn] = quantile(turn_walls, plan.compared);
+    held[turn] = quantile(turn_helds, plan.compared);
+  };
+  in_rounds(plan.rounds, who.size(), take_turn, [&] {
     for (std::size_t i = 0; i < who.size(); ++i) {
       if (!std::isnan(wall[i] / wall[0])) {
         results[i].wall_ratio.push_back(wall[i] / wall[0]);
@@ -138,7 +147,7 @@ inline std::vector<series> run_rounds(field& all, const std::vector<contestant>&
         results[i].held_ratio.push_back(held[i] / held[0]);
       }
     }
-  }
+  });
   return results;
 }
 
@@ -255,11 +264,16 @@ inline void print_machine() {
             << kernel.release << ' ' << kernel.machine << "; compiler: " << compiler << ".\n";
 }
 
+inline void print_others(const cpu_watch& watch) {
+  std::cout << "\nOther programs had " << fixed(watch.share_of_others() * 100, 0)
+            << " % of the processors' time meanwhile.\n";
+}
+
 /// Ends all contestants and says who took part, and who did not, by name and with the reason.
 inline void print_field(field& all, const cpu_watch& watch) {
   all.end();
-  std::cout << "\nOther programs had " << fixed(watch.share_of_others() * 100, 0)
-            << " % of the processors' time meanwhile.\nTook part:";
+  print_others(watch);
+  std::cout << "Took part:";
   const char* separator = " ";
   for (const std::string& version : all.versions()) {
     std::cout << separator << version;

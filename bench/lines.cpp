@@ -215,20 +215,12 @@ int main(int argc, char** argv) {
       {"`asio::async_read_until`, callbacks", asio_callbacks},
       {"`asio::async_read_until`, coroutine", asio_coroutine},
   };
-  std::vector<reader*> order;
-  for (reader& each : readers) {
-    order.push_back(&each);
-  }
-  std::mt19937 shuffler(1);
-  for (int round = 0; round < chosen.rounds; ++round) {
-    std::shuffle(order.begin(), order.end(), shuffler);
-    for (reader* const each : order) {
-      take_turn(*each, file, expected);
-    }
+  const auto turn = [&](std::size_t number) { take_turn(readers[number], file, expected); };
+  in_rounds(chosen.rounds, readers.size(), turn, [&] {
     for (reader& each : readers) {
       each.ratio.push_back(each.cpu.back() / readers.back().cpu.back());
     }
-  }
+  });
   std::filesystem::remove(file);
 
   print_header({"", "million lines a second", "ns a line", "of the reader's processor",
@@ -237,6 +229,5 @@ int main(int argc, char** argv) {
     print_row({each.label, fixed(1e3 / median(each.wall), 2), fixed(median(each.wall), 0),
                fixed(median(each.cpu), 0), ratio_with_spread(each.ratio)});
   }
-  std::cout << "\nOther programs had " << fixed(watch.share_of_others() * 100, 0)
-            << " % of the processors' time meanwhile.\n";
+  print_others(watch);
 }

@@ -74,27 +74,20 @@ int main(int argc, char** argv) {
       {"subproc, `async_run` on a loop", on_a_loop},
       {"subproc, `run`, `pipe_size` of 1 MiB", by_run_with_large_pipes},
   };
-  std::vector<way*> order;
-  for (way& each : ways) {
-    order.push_back(&each);
-  }
-  std::mt19937 shuffler(1);
-  for (int round = 0; round < chosen.rounds; ++round) {
-    std::shuffle(order.begin(), order.end(), shuffler);
-    for (way* const each : order) {
-      const auto start = now_ns();
-      each->move();
-      each->wall.push_back(static_cast<double>(now_ns() - start));
-    }
+  const auto take_turn = [&](std::size_t turn) {
+    const auto start = now_ns();
+    ways[turn].move();
+    ways[turn].wall.push_back(static_cast<double>(now_ns() - start));
+  };
+  in_rounds(chosen.rounds, ways.size(), take_turn, [&] {
     for (way& each : ways) {
       each.ratio.push_back(ways.front().wall.back() / each.wall.back());
     }
-  }
+  });
   print_header({"", "seconds", "GiB a second", "throughput beside the shell"});
   for (const way& each : ways) {
     print_row({each.label, fixed(median(each.wall) / 1e9, 3), fixed(1e9 / median(each.wall), 2),
                ratio_with_spread(each.ratio)});
   }
-  std::cout << "\nOther programs had " << fixed(watch.share_of_others() * 100, 0)
-            << " % of the processors' time meanwhile.\n";
+  print_others(watch);
 }

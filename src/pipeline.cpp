@@ -11,7 +11,7 @@ namespace SUBPROC_NAMESPACE {
 namespace {
 
 template <class T>
-void take_if_unsaid(T& mine, T&& other) {
+void take_if_unsaid(T& mine, T& other) {
   if (!mine) {
     mine = std::move(other);
   }
@@ -72,9 +72,9 @@ pipeline& pipeline::operator|=(pipeline next) & {
   } else {
     std::ranges::move(next.stages_, std::back_inserter(stages_));
   }
-  take_if_unsaid(timeout_, std::move(next.timeout_));
-  take_if_unsaid(deadline_, std::move(next.deadline_));
-  take_if_unsaid(stop_steps_, std::move(next.stop_steps_));
+  take_if_unsaid(timeout_, next.timeout_);
+  take_if_unsaid(deadline_, next.deadline_);
+  take_if_unsaid(stop_steps_, next.stop_steps_);
   if (!policy_ && !judge_) {
     policy_ = next.policy_;
     judge_ = std::move(next.judge_);

@@ -3,8 +3,12 @@
 #include "support.hpp"
 
 #include <subproc/command.hpp>
+#include <subproc/process.hpp>
 #include <subproc/run.hpp>
 
+#include <asio/buffer.hpp>
+#include <asio/io_context.hpp>
+#include <asio/read.hpp>
 #include <doctest/doctest.h>
 
 #include <string>
@@ -15,6 +19,17 @@ namespace subproc::test {
 template <class... Args>
 command fanout(const Args&... args) {
   return command(fanout_program(), args...).capture_output().in(null);
+}
+
+/// What comes of a fanout that gets a signal once it, or a job of it, has written to stdout (1) or
+/// stderr (2). The first byte is not in the result.
+inline communicate_result signalled(int number, const command& cmd, int once_written = 1) {
+  asio::io_context context;
+  process child(context, cmd);
+  char first;
+  asio::read(once_written == 1 ? child.out() : child.err(), asio::buffer(&first, 1));
+  child.send_signal(number);
+  return child.communicate();
 }
 
 /// What is printed for these items on stdin.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <subproc/launcher.hpp>
 #include <subproc/redirect.hpp>
 
 #include <cstddef>
@@ -64,6 +65,13 @@ int open_file(const std::string& path, file_use use);
 /// The next write goes to its beginning. 0, or an error.
 int rewind_file(int descriptor);
 void close_file(int descriptor);
+
+/// A pipe that no job inherits; its reader may be the loop's. Throws std::system_error.
+struct pipe_ends {
+  subproc::unique_handle reader;
+  subproc::unique_handle writer;
+};
+pipe_ends make_pipe();
 
 /// A stdin without a byte, opened once for all jobs where that saves a call.
 subproc::input_redirect empty_input();

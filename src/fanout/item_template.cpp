@@ -37,6 +37,8 @@ std::string quoted(std::string_view text) {
   return text.find('\0') == text.npos ? subproc::quote(text) : std::string(text);
 }
 
+} // namespace
+
 std::string joined(const row& parts) {
   std::string all;
   for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -45,10 +47,9 @@ std::string joined(const row& parts) {
   return all;
 }
 
-} // namespace
-
-item_template::item_template(std::vector<std::string> words, bool shell, bool items)
-    : words_(std::move(words)), shell_(shell), items_(items) {
+item_template::item_template(std::vector<std::string> words, bool shell, bool items,
+                             std::vector<per_try> by_try)
+    : words_(std::move(words)), by_try_(std::move(by_try)), shell_(shell), items_(items) {
   find_items();
 }
 
@@ -57,7 +58,8 @@ void item_template::name_columns(std::vector<std::string> names) {
   find_items();
 }
 
-std::optional<item_template::placeholder> item_template::read(std::string_view name) const {
+std::optional<item_template::placeholder> item_template::read(std::string_view name,
+                                                              bool behind_dollar) const {
   using what = placeholder::what;
   using form = placeholder::form;
   if (name == "#") {
@@ -87,6 +89,10 @@ std::optional<item_template::placeholder> item_template::read(std::string_view n
     if (const auto found = std::ranges::find(names_, which); found != names_.end()) {
       return placeholder{what::column, as, static_cast<std::size_t>(found - names_.begin())};
     }
+    const auto by_try = std::ranges::find(by_try_, which, &per_try::name);
+    if (by_try != by_try_.end() && !behind_dollar) {
+      return placeholder{what::value, as, static_cast<std::size_t>(by_try - by_try_.begin())};
+    }
   }
   return std::nullopt;
 }
@@ -102,10 +108,12 @@ void item_template::each_part(std::string_view word, Use use) const {
     if (open == word.npos) {
       return;
     }
+    const bool behind_dollar = open != 0 && word[open - 1] == '$';
     word.remove_prefix(open);
     const std::size_t close = word.find_first_of("{}", 1);
-    const auto found =
-        close != word.npos && word[close] == '}' ? read(word.substr(1, close - 1)) : std::nullopt;
+    const auto found = close != word.npos && word[close] == '}'
+                           ? read(word.substr(1, close - 1), behind_dollar)
+                           : std::nullopt;
     const std::size_t size = found ? close + 1 : 1;
     use(word.substr(0, size), found);
     word.remove_prefix(size);
@@ -116,8 +124,7 @@ void item_template::find_items() {
   append_ = items_;
   for (const std::string& word : words_) {
     each_part(word, [&](std::string_view, const std::optional<placeholder>& found) {
-      append_ = append_ && (!found || found->of == placeholder::what::number ||
-                            found->of == placeholder::what::slot);
+      append_ = append_ && !(found && found->of_item());
     });
   }
 }
@@ -129,12 +136,10 @@ item_template::measure item_template::measured(std::size_t room) const {
   for (const std::string& word : words_) {
     measure::word next;
     each_part(word, [&](std::string_view text, const std::optional<placeholder>& found) {
-      if (!found || found->of == placeholder::what::number ||
-          found->of == placeholder::what::slot) {
-        constexpr std::size_t widest_number = 20;
-        next.size += found ? widest_number : text.size();
-      } else {
+      if (found && found->of_item()) {
         ++(text.size() == word.size() && !shell_ ? next.alone : next.within);
+      } else {
+        next.size += found ? widest(*found) : text.size();
       }
     });
     all.words_.push_back(next);
@@ -166,18 +171,29 @@ bool item_template::measure::add(const std::string& item) {
   return true;
 }
 
-bool item_template::has_slot() const {
+bool item_template::varies() const {
+  using what = placeholder::what;
   bool has = false;
   for (const std::string& word : words_) {
     each_part(word, [&](std::string_view, const std::optional<placeholder>& found) {
-      has = has || (found && found->of == placeholder::what::slot);
+      has = has || (found && (found->of == what::slot || found->of == what::value));
     });
   }
   return has;
 }
 
-row item_template::values(const placeholder& which, const row& columns, std::uint64_t number,
-                          std::size_t slot) const {
+// Bytes of what is not of an item.
+std::size_t item_template::widest(const placeholder& which) const {
+  std::size_t most = 20; // digits
+  if (which.of == placeholder::what::value) {
+    for (const std::string& value : by_try_[which.index].values) {
+      most = std::max(most, shell_ ? quoted(value).size() : value.size());
+    }
+  }
+  return most;
+}
+
+row item_template::texts(const placeholder& which, const job& of) const {
   const auto shaped = [&](std::string_view item) {
     switch (which.as) {
     case placeholder::form::no_extension:
@@ -199,21 +215,22 @@ row item_template::values(const placeholder& which, const row& columns, std::uin
   };
   switch (which.of) {
   case placeholder::what::number:
-    return {std::to_string(number)};
+    return {std::to_string(of.number)};
   case placeholder::what::slot:
-    return {std::to_string(slot)};
+    return {std::to_string(of.slot)};
   case placeholder::what::column:
-    return {which.column < columns.size() ? shaped(columns[which.column]) : ""};
+    return {which.index < of.columns.size() ? shaped(of.columns[which.index]) : ""};
+  case placeholder::what::value:
+    return {shaped(by_try_[which.index].value(of.number_of_try))};
   default: {
     row all;
-    std::ranges::transform(columns, std::back_inserter(all), shaped);
+    std::ranges::transform(of.columns, std::back_inserter(all), shaped);
     return all;
   }
   }
 }
 
-subproc::command item_template::make(const row& columns, std::uint64_t number,
-                                     std::size_t slot) const {
+subproc::command item_template::make(const job& of) const {
   std::vector<std::string> argv;
   for (const std::string& word : words_) {
     std::string filled;
@@ -223,7 +240,7 @@ subproc::command item_template::make(const row& columns, std::uint64_t number,
         filled += text;
         return;
       }
-      row parts = values(*found, columns, number, slot);
+      row parts = texts(*found, of);
       if (text.size() == word.size() && parts.size() != 1) {
         spread = true;
         std::ranges::move(parts, std::back_inserter(argv));
@@ -236,10 +253,9 @@ subproc::command item_template::make(const row& columns, std::uint64_t number,
     }
   }
   if (append_) {
-    std::ranges::move(values({placeholder::what::all}, columns, number, slot),
-                      std::back_inserter(argv));
+    std::ranges::move(texts({placeholder::what::all}, of), std::back_inserter(argv));
   }
-  return shell_ ? subproc::shell(joined(argv)) : subproc::command(std::move(argv));
+  return shell_ ? subproc::shell(joined(argv)) : subproc::command(argv);
 }
 
 } // namespace fanout

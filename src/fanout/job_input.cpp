@@ -37,7 +37,7 @@ job_input::job_input(const options& chosen, item_template::measure room,
     : separator_(chosen.column_separator), csv_(chosen.csv), header_(chosen.header),
       batch_(chosen.fill && chosen.items_a_job == 0 ? SIZE_MAX : chosen.items_a_job),
       fill_(chosen.fill), empty_(std::move(room)) {
-  const item_source::cut end{chosen.null_separated ? '\0' : '\n', chosen.pipe ? chosen.block : 0};
+  const item_source::cut end{chosen.item_end, chosen.pipe ? chosen.block : 0};
   const auto add = [&](std::unique_ptr<item_source> items, bool linked) {
     sources_.push_back({std::move(items), linked});
   };

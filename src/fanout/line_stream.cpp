@@ -1,5 +1,7 @@
 #include "line_stream.hpp"
 
+#include "console.hpp"
+
 #include <asio/buffer.hpp>
 
 #include <cstddef>
@@ -15,27 +17,19 @@ constexpr std::size_t longest_line = 1 << 20;
 
 line_stream::line_stream(asio::io_context& context, std::string tag, sink to, gate open)
     : reader_(context), tag_(std::move(tag)), to_(std::move(to)), open_(std::move(open)) {
-  asio::detail::native_pipe_handle ends[2];
-  asio::error_code ec;
-  asio::detail::create_pipe(ends, ec);
-  asio::detail::throw_error(ec, "pipe");
-  reader_.assign(ends[0]);
-  writer_ = ends[1];
+  pipe_ends ends = make_pipe();
+  reader_.assign(ends.reader.get());
+  static_cast<void>(ends.reader.release()); // the loop's now
+  writer_ = std::move(ends.writer);
 }
 
 void line_stream::start() { read(); }
 
 void line_stream::finish(std::function<void()> ended) {
   ended_ = std::move(ended);
-  close_writer();
+  writer_.reset();
   if (at_end_ && ended_) {
     std::exchange(ended_, nullptr)();
-  }
-}
-
-void line_stream::close_writer() {
-  if (std::exchange(writable_, false)) {
-    asio::detail::close_pipe(writer_);
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <asio/connect_pipe.hpp>
+#include <subproc/launcher.hpp>
+
 #include <asio/io_context.hpp>
 #include <asio/readable_pipe.hpp>
 
@@ -24,32 +25,29 @@ public:
   line_stream(asio::io_context& context, std::string tag, sink to, gate open);
   line_stream(const line_stream&) = delete;
   line_stream& operator=(const line_stream&) = delete;
-  ~line_stream() { close_writer(); }
 
   void start();
   void resume() { read(); }
 
   /// Where the output is to be written.
-  asio::detail::native_pipe_handle writer() const noexcept { return writer_; }
+  subproc::native_handle_type writer() const noexcept { return writer_.get(); }
 
   /// Nothing more is written; `ended` is called when all has been passed on, the last line with an
   /// end of its own.
   void finish(std::function<void()> ended);
 
 private:
-  void close_writer();
   void read();
   void take(std::size_t size);
 
   asio::readable_pipe reader_;
-  asio::detail::native_pipe_handle writer_; ///< none of the loop's: Windows would tell it of writes
+  subproc::unique_handle writer_; ///< none of the loop's: Windows would tell it of writes
   std::string tag_;
   sink to_;
   gate open_;
   std::function<void()> ended_;
   std::array<char, 16 * 1024> buffer_{};
   std::string line_; ///< its beginning
-  bool writable_ = true;
   bool in_line_ = false;
   bool at_end_ = false;
 };

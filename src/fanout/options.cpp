@@ -20,7 +20,6 @@
 namespace fanout {
 namespace {
 
-constexpr int bad_usage = 255;
 constexpr std::size_t most_jobs = 100'000;
 
 // CLI11 takes "-1" and "" for a size, and nan for a number of seconds.
@@ -89,6 +88,16 @@ double load(const std::string& text) {
     refuse(fmt::format("'{}' is no number of processes above 0, and no percentage", text));
   }
   return *value;
+}
+
+char single_byte(const std::string& text) {
+  constexpr std::pair<std::string_view, char> names[] = {
+      {"\\0", '\0'}, {"\\n", '\n'}, {"\\t", '\t'}, {"\\\\", '\\'}};
+  const auto found = std::ranges::find(names, text, [](const auto& each) { return each.first; });
+  if (found == std::end(names) && text.size() != 1) {
+    refuse(fmt::format("'{}' is no single byte, nor \\0, \\n, \\t or \\\\", text));
+  }
+  return found == std::end(names) ? text.front() : found->second;
 }
 
 std::vector<std::string> parts_of(const std::string& text, char separator) {
@@ -252,7 +261,8 @@ auto file(std::string& to) {
 
 void add_usual_options(CLI::App& app, unfinished& what) {
   options& chosen = what.chosen;
-  app.add_flag("-0,--null", chosen.null_separated, "Items end with a NUL byte");
+  app.add_flag_callback(
+      "-0,--null", [&] { chosen.item_end = '\0'; }, "Items end with a NUL byte");
   add(app, "-j,--jobs", "How many at once: N, N% of the cores (default: one a core)",
       [&](const std::string& text) { chosen.jobs = jobs(text); });
   add(app, "--timeout", "Seconds after which a job is killed, or N% of the median so far",
@@ -281,7 +291,7 @@ void add_usual_options(CLI::App& app, unfinished& what) {
 
 void add_input_options(CLI::App& app, unfinished& what, const std::string& group) {
   options& chosen = what.chosen;
-  const auto rare = [&](CLI::Option* option) { option->group(group); };
+  const auto rare = [&](CLI::Option* option) { return option->group(group); };
   rare(add(app, "-n,--max-args", "So many items a job",
            [&](const std::string& text) { chosen.items_a_job = size_up_to(text, 1'000'000); }));
   rare(app.add_flag("-m,--xargs", chosen.fill,
@@ -293,6 +303,9 @@ void add_input_options(CLI::App& app, unfinished& what, const std::string& group
                   }
                   what.from_files.push_back({{text}, true});
                 }));
+  rare(add(app, "-d,--delimiter", "Items end with this byte; \\t, \\0 …",
+           [&](const std::string& text) { chosen.item_end = single_byte(text); }))
+      ->excludes("--null");
   rare(add(app, "-C,--colsep", "Items have columns {1} {2} …, parted by this",
            [&](const std::string& text) {
              if (text.empty()) {
@@ -345,7 +358,8 @@ void add_running_options(CLI::App& app, unfinished& what, const std::string& gro
            [&](const std::string& text) {
              chosen.retry.delay = std::chrono::duration<double>(seconds(text, true));
            }));
-  rare(add_list(app, "--retry-with", "NAME=V1,V2,…: a variable or limit (as=2G,4G) of each try",
+  rare(add_list(app, "--retry-with",
+                "NAME=V1,V2,…: a variable, {NAME} or limit (as=2G,4G) of each try",
                 [&](const std::string& text) { chosen.by_try.push_back(values_by_try(text)); }));
   rare(add(app, "--grace", "Seconds from SIGTERM to SIGKILL after Ctrl-C (5)",
            [&](const std::string& text) { chosen.grace = seconds(text, true); }));
@@ -439,7 +453,7 @@ std::optional<int> print_page(const CLI::App& app, int argc, char** argv) {
       if (!script) {
         std::fputs("fanout: --completion takes bash, zsh or fish\n", stderr);
       }
-      return script ? 0 : bad_usage;
+      return script ? 0 : own_error;
     }
     if (!word.starts_with('-')) {
       break; // the command: what follows is for it
@@ -522,11 +536,11 @@ parsed parse(int argc, char** argv) {
   try {
     app.parse(static_cast<int>(inputs - argv), argv);
   } catch (const CLI::ParseError& error) {
-    return {std::nullopt, app.exit(error) == 0 ? 0 : bad_usage};
+    return {std::nullopt, app.exit(error) == 0 ? 0 : own_error};
   }
   const auto wrong = [](const std::string& why) {
     std::fputs(fmt::format("fanout: {}\n", why).c_str(), stderr);
-    return parsed{std::nullopt, bad_usage};
+    return parsed{std::nullopt, own_error};
   };
   chosen.words = app.remaining();
   if (!chosen.words.empty() && chosen.words.front() == "--") {

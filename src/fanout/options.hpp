@@ -3,6 +3,7 @@
 #include <subproc/limits.hpp>
 #include <subproc/pool_options.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -18,11 +19,16 @@ struct input {
   bool linked = false; ///< goes in step with the one before it
 };
 
-/// What a job has in its environment, or as a limit, by the number of its try.
+/// What a job has in its environment, in its command or as a limit, by the number of its try.
 struct per_try {
   std::string name;
   std::vector<std::string> values;   ///< the last one also for later tries
   std::vector<std::uint64_t> limits; ///< the same, when it is the name of a limit
+
+  std::size_t index(unsigned number_of_try) const {
+    return std::min<std::size_t>(number_of_try, values.size()) - 1;
+  }
+  const std::string& value(unsigned number_of_try) const { return values[index(number_of_try)]; }
 };
 
 struct options {
@@ -31,7 +37,7 @@ struct options {
   std::string column_separator;
   std::size_t items_a_job = 0; ///< 0: one, in columns if they are separated
   std::size_t block = 1 << 20;
-  bool null_separated = false;
+  char item_end = '\n';
   bool csv = false;
   bool header = false;
   bool fill = false; ///< as many items a job as a command line has room for
@@ -72,7 +78,10 @@ struct options {
   bool quiet = false;
 };
 
-/// The options, or the exit code after --help and the like or bad usage (255).
+/// The exit code for bad usage, and for an error of fanout's own.
+constexpr int own_error = 255;
+
+/// The options, or the exit code after --help and the like or bad usage.
 struct parsed {
   std::optional<options> ok;
   int exit_code = 0;

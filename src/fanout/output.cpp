@@ -15,13 +15,13 @@ output::output(callbacks tell) : tell_(std::move(tell)) {
   start_thread([this] { run(); });
 }
 
-void output::put(int descriptor, std::string text, bool best_effort) {
-  if (text.empty()) {
+void output::add(piece next) {
+  if (next.text.empty()) {
     return;
   }
   const std::lock_guard lock(mutex_);
-  bytes_ += text.size();
-  pieces_.push_back({descriptor, std::move(text), best_effort});
+  bytes_ += next.text.size();
+  pieces_.push_back(std::move(next));
   more_.notify_one();
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <mutex>
 #include <string>
+#include <utility>
 
 namespace fanout {
 
@@ -23,8 +24,11 @@ public:
   /// The callbacks are called on the thread.
   explicit output(callbacks tell);
 
-  /// Never blocks. Words of fanout's own (`best_effort`) are no failure when nobody can read them.
-  void put(int descriptor, std::string text, bool best_effort = false);
+  /// Never blocks, as tell().
+  void put(int descriptor, std::string text) { add({descriptor, std::move(text), false}); }
+
+  /// Words of fanout's own, for stderr: no failure when nobody can read them.
+  void tell(std::string text) { add({2, std::move(text), true}); }
 
   /// So much waits that no more should be made.
   bool full() const;
@@ -40,6 +44,7 @@ private:
     bool best_effort;
   };
 
+  void add(piece next);
   void run();
 
   callbacks tell_;

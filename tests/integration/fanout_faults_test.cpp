@@ -1,14 +1,10 @@
 // Bad input, jobs that misbehave, and systems that have no room: fanout goes on or says why not.
 
-#include <subproc/process.hpp>
 #include <subproc/run.hpp>
 
 #include "children.hpp"
 #include "fanout_command.hpp"
 
-#include <asio/buffer.hpp>
-#include <asio/io_context.hpp>
-#include <asio/read.hpp>
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -112,16 +108,10 @@ TEST_SUITE("fanout_faults") {
 
   TEST_CASE("fanout_faults: a job that ignores SIGTERM is killed when the grace is over") {
     const leak_check leaks;
-    asio::io_context context;
-    process child(context, command(fanout_program(), "-u", "--grace", "0.1", "sh", "-c",
-                                   "trap '' TERM; echo up; while :; do sleep 600; done", ":::", "a")
-                               .in(null)
-                               .err(null)
-                               .out(piped));
-    char first;
-    asio::read(child.out(), asio::buffer(&first, 1));
-    child.send_signal(SIGINT);
-    CHECK(child.communicate().status.exit_code() == 130);
+    CHECK(
+        signalled(SIGINT, fanout("-u", "--grace", "0.1", "sh", "-c",
+                                 "trap '' TERM; echo up; while :; do sleep 600; done", ":::", "a"))
+            .status.exit_code() == 130);
     CHECK(run(fanout("-q", "--timeout", "0.2", "sh", "-c",
                      "trap '' TERM; while :; do sleep 600; done", ":::", "a"))
               .status.exit_code() == 1);

@@ -15,6 +15,17 @@ using namespace subproc::test;
 
 TEST_SUITE("fanout_input") {
 
+  TEST_CASE("fanout_input: items end with the byte that is asked for") {
+    CHECK(printed("a\nb,,c", "-d", ",", "-C", "\n", "echo", "{1}+{2}") ==
+          "echo a+b\necho +\necho c+\n");
+    CHECK(printed("a\tb", "-d", "\\t", "echo") == "echo a\necho b\n");
+    CHECK(printed(std::string("a\0b", 3), "-d", "\\0", "echo") == "echo a\necho b\n");
+    for (const char* wrong : {"", "ab", "\\x"}) {
+      CHECK(run(fanout("-d", wrong, "echo")).status.exit_code() == 255);
+    }
+    CHECK(run(fanout("-0", "-d", ",", "echo")).status.exit_code() == 255);
+  }
+
   TEST_CASE("fanout_input: of several sources each combination is a job, the last varies fastest") {
     CHECK(run(fanout("--dry-run", "x", "{2}{1}", ":::", "a", "b", ":::", "1", "2")).out ==
           "x 1a\nx 2a\nx 1b\nx 2b\n");

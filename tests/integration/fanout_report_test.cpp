@@ -1,14 +1,10 @@
 // The page and the test cases that fanout writes about its jobs.
 
-#include <subproc/process.hpp>
 #include <subproc/run.hpp>
 
 #include "children.hpp"
 #include "fanout_command.hpp"
 
-#include <asio/buffer.hpp>
-#include <asio/io_context.hpp>
-#include <asio/read.hpp>
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -163,16 +159,10 @@ TEST_SUITE("fanout_report") {
     const own_folder folder;
     const std::string html = (folder.path() / "r.html").string();
     const std::string xml = (folder.path() / "j.xml").string();
-    asio::io_context context;
-    process child(context, command(fanout_program(), "-j1", "-u", "--report", html, "--junit", xml,
-                                   "sh", "-c", "echo up; exec sleep 600", ":::", "a")
-                               .in(null)
-                               .err(null)
-                               .out(piped));
-    char first;
-    asio::read(child.out(), asio::buffer(&first, 1));
-    child.send_signal(SIGINT);
-    CHECK(child.communicate().status.exit_code() == 130);
+    const communicate_result done =
+        signalled(SIGINT, fanout("-j1", "-u", "--report", html, "--junit", xml, "sh", "-c",
+                                 "echo up; exec sleep 600", ":::", "a"));
+    CHECK(done.status.exit_code() == 130);
     const std::string page = contents(html);
     CHECK(page.find("Interrupted by signal 2.") != std::string::npos);
     CHECK(page.find("<dt>Stopped with fanout</dt><dd>1</dd>") != std::string::npos);

@@ -4,9 +4,7 @@
 #include "children.hpp"
 #include "fanout_command.hpp"
 
-#include <asio/buffer.hpp>
 #include <asio/io_context.hpp>
-#include <asio/read.hpp>
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -174,15 +172,8 @@ TEST_SUITE("fanout") {
   }
 
   TEST_CASE("fanout: a dry run of an endless input ends at a signal") {
-    asio::io_context context;
-    process child(context, command(fanout_program(), "-0", "--dry-run", "echo")
-                               .in(file("/dev/zero"))
-                               .err(null)
-                               .out(piped));
-    char first;
-    asio::read(child.out(), asio::buffer(&first, 1));
-    child.send_signal(SIGTERM);
-    CHECK(child.communicate().status.exit_code() == 143);
+    const command endless = fanout("-0", "--dry-run", "echo").in(file("/dev/zero"));
+    CHECK(signalled(SIGTERM, endless).status.exit_code() == 143);
   }
 
   TEST_CASE("fanout: an endless input whose reader has gone ends quietly") {
@@ -316,6 +307,29 @@ TEST_SUITE("fanout") {
     CHECK(told("--retry-with", "PARTS=1,2,3,4").second == 0);
   }
 
+  TEST_CASE("fanout: the value of a try is a placeholder of its command") {
+    CHECK(run(fanout("-q", "--line-buffer", "--retry-with", "N=1,2,3", "sh", "-c",
+                     "echo $0 $1 $N; [ $0 = 3 ]", "{N}", ":::", "a"))
+              .out == "1 a 1\n2 a 2\n3 a 3\n");
+    CHECK(run(fanout("--dry-run", "--retry-with", "N=1 b,2", "echo", "<{N}>", "{M}", "{}",
+                     ":::", "a"))
+              .out == "echo '<1 b>' '{M}' a\n");
+    // A shell's own.
+    CHECK(run(fanout("--shell", "--retry-with", "N=1 b,2", "N=mine; echo ${N} {N}", ":::", "a"))
+              .out == "mine 1 b a\n");
+    CHECK(printed("N\nx\n", "--header", "--retry-with", "N=1,2", "echo", "{N}") == "echo x\n");
+
+    // What its log says of the command is that of its last try.
+    const own_folder folder;
+    for (const char* how : {"-q", "--resume"}) {
+      const completed_process done =
+          run(fanout(how, "--joblog", folder / "log", "--retry-with", "N=1,2", "sh", "-c",
+                     "echo {N}; [ {N} = 2 ]", ":::", "a"));
+      CHECK(done.status.success());
+      CHECK(done.out.empty() == (how == std::string("--resume")));
+    }
+  }
+
   TEST_CASE("fanout: a halt stops what runs, or lets it end") {
     const leak_check leaks;
     const completed_process now = run(fanout("-j2", "--halt", "now,fail=1", "sh", "-c", "eval {}",
@@ -340,12 +354,8 @@ TEST_SUITE("fanout") {
   }
 
   TEST_CASE("fanout: nothing starts while memory or processors are short") {
-    asio::io_context context;
-    process child(context, fanout("--bar", "--memfree", "1000000G", "echo", ":::", "a"));
-    char first;
-    asio::read(child.err(), asio::buffer(&first, 1)); // of the bar
-    child.send_signal(SIGTERM);
-    const communicate_result done = child.communicate();
+    const communicate_result done = signalled(
+        SIGTERM, fanout("--bar", "--memfree", "1000000G", "echo", ":::", "a"), 2); // by its bar
     CHECK(done.out == "");
     CHECK(done.status.exit_code() == 143);
     CHECK(run(fanout("--memfree", "1K", "--load", "100000", "echo", ":::", "a")).out == "a\n");

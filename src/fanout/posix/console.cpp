@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -150,6 +151,18 @@ int open_file(const std::string& path, file_use use) {
 int rewind_file(int descriptor) { return ::lseek(descriptor, 0, SEEK_SET) < 0 ? errno : 0; }
 
 void close_file(int descriptor) { ::close(descriptor); }
+
+pipe_ends make_pipe() {
+  int ends[2];
+  if (::pipe(ends) != 0) { // pipe2 is not everywhere, and nobody starts a job meanwhile
+    throw std::system_error(errno, std::generic_category(), "pipe");
+  }
+  pipe_ends made{subproc::unique_handle(ends[0]), subproc::unique_handle(ends[1])};
+  for (const int end : ends) {
+    ::fcntl(end, F_SETFD, FD_CLOEXEC);
+  }
+  return made;
+}
 
 subproc::input_redirect empty_input() {
   static const int opened = open_file("/dev/null", file_use::read);

@@ -1,11 +1,13 @@
 #include "../console.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -130,6 +132,26 @@ int open_file(const std::string& path, file_use use) {
 int rewind_file(int descriptor) { return ::_lseeki64(descriptor, 0, SEEK_SET) < 0 ? errno : 0; }
 
 void close_file(int descriptor) { ::_close(descriptor); }
+
+// Only named ones are overlapped, as the loop needs it; nobody else gets the name, or its client's
+// end.
+pipe_ends make_pipe() {
+  static std::atomic<unsigned> count{0};
+  const std::wstring name = L"\\\\.\\pipe\\fanout-" + std::to_wstring(::GetCurrentProcessId()) +
+                            L'-' + std::to_wstring(++count);
+  constexpr DWORD size = 64 * 1024;
+  HANDLE const reader = ::CreateNamedPipeW(
+      name.c_str(), PIPE_ACCESS_INBOUND | FILE_FLAG_OVERLAPPED | FILE_FLAG_FIRST_PIPE_INSTANCE,
+      PIPE_TYPE_BYTE | PIPE_REJECT_REMOTE_CLIENTS, 1, size, size, 0, nullptr);
+  pipe_ends made{subproc::unique_handle(reader), {}};
+  HANDLE const writer = ::CreateFileW(name.c_str(), GENERIC_WRITE, 0, nullptr, OPEN_EXISTING,
+                                      FILE_FLAG_OVERLAPPED, nullptr);
+  made.writer = subproc::unique_handle(writer);
+  if (reader == INVALID_HANDLE_VALUE || writer == INVALID_HANDLE_VALUE) {
+    throw std::system_error(static_cast<int>(::GetLastError()), std::system_category(), "pipe");
+  }
+  return made;
+}
 
 subproc::input_redirect empty_input() { return subproc::null; }
 

@@ -1,7 +1,10 @@
 // Starts very many children in every way, from several threads at once, and looks now and then
 // whether memory, descriptors, children and threads stay as they were after the warm-up.
 //
-//   soak SPAWNS [THREADS] [SEED]     default: 4 threads; exit code 1 when something grows
+//   soak SPAWNS [THREADS] [SEED] [WAYS]     default: 4 threads; exit code 1 when something grows
+//
+// WAYS, to narrow down what grows, is children, pools or pipelines; else all take turns by chance,
+// one in eight a pool, one a pipeline, each child of which is a spawn.
 //
 // What is flat: no child and no descriptor more than after the warm-up at each look, for which all
 // threads stand still; no thread more than the library's own; and resident memory within
@@ -12,7 +15,10 @@
 #include <subproc/subproc.hpp>
 
 #define DOCTEST_CONFIG_IMPLEMENT // support.hpp wants its strings
+#include "pipelines.hpp"
+#include "pools.hpp"
 #include "support.hpp"
+#include "ways.hpp"
 
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
@@ -28,9 +34,8 @@
 #include <exception>
 #include <fstream>
 #include <memory>
-#include <random>
-#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -41,30 +46,21 @@
 using namespace std::chrono_literals;
 using namespace subproc;
 using namespace subproc::test;
+using soak::dice;
+using soak::require;
+using soak::steps;
 
 namespace {
 
 // A sanitizer keeps what is freed for a while.
 constexpr std::size_t memory_tolerance = std::size_t{sanitized ? 1024 : 4} << 20U;
 
-void require(bool holds, const char* what) {
-  if (!holds) {
-    throw std::runtime_error(what);
-  }
-}
-
-command steps(const std::vector<std::string>& what) {
-  std::vector<std::string> args{helper("steps")};
-  args.insert(args.end(), what.begin(), what.end());
-  return command(args);
-}
-
-class worker {
+/// Starts one child, in a way that chance decides, and holds what came of it.
+class children {
 public:
-  explicit worker(unsigned seed) : random_(seed) {}
+  explicit children(dice& chosen) : dice_(chosen) {}
 
-  /// Starts one child, in a way that chance decides, and holds what came of it.
-  void one() {
+  std::size_t one() {
     switch (below(16)) {
     case 0:
     case 1:
@@ -106,11 +102,12 @@ public:
     default:
       waited();
     }
+    return 1;
   }
 
 private:
-  unsigned below(unsigned limit) { return static_cast<unsigned>(random_() % limit); }
-  bool chance() { return below(2) == 0; }
+  unsigned below(unsigned limit) { return dice_.below(limit); }
+  bool chance() { return dice_.chance(); }
 
   command options(command cmd) {
     if (chance()) {
@@ -139,10 +136,8 @@ private:
     return cmd;
   }
 
-  std::string text() { return std::string(below(8) == 0 ? below(300'000) : below(3000), 'x'); }
-
   void input_and_output() {
-    const std::string input = text();
+    const std::string input = dice_.text();
     require(run(steps({"echo"}).input(input).capture_output()).out == input, "echo");
   }
 
@@ -168,7 +163,7 @@ private:
 
   void on_loop() {
     asio::io_context context;
-    const std::string input = text();
+    const std::string input = dice_.text();
     bool good = false;
     async_run(context, steps({"echo"}).input(input).capture_output(),
               [&](std::exception_ptr error, const completed_process& done) {
@@ -239,7 +234,31 @@ private:
     require(code == 3, "async_wait");
   }
 
-  std::mt19937 random_;
+  dice& dice_;
+};
+
+enum class ways { all, children, pools, pipelines };
+
+class worker {
+public:
+  worker(unsigned seed, ways chosen) : dice_(seed), ways_(chosen) {}
+
+  /// How many children there were.
+  std::size_t one() {
+    const unsigned turn = dice_.below(8);
+    const bool all = ways_ == ways::all;
+    if (ways_ == ways::pools || (all && turn == 0)) {
+      return soak::pools(dice_).one();
+    }
+    if (ways_ == ways::pipelines || (all && turn == 1)) {
+      return soak::pipelines(dice_).one();
+    }
+    return children(dice_).one();
+  }
+
+private:
+  dice dice_;
+  ways ways_;
 };
 
 struct figures {
@@ -262,10 +281,10 @@ figures look() {
   return now;
 }
 
-class soak {
+class test_run {
 public:
-  soak(std::size_t spawns, std::size_t threads, unsigned seed)
-      : most_(spawns), threads_(threads), seed_(seed),
+  test_run(std::size_t spawns, std::size_t threads, unsigned seed, ways chosen)
+      : most_(spawns), threads_(threads), seed_(seed), ways_(chosen),
         round_(std::clamp<std::size_t>(spawns / 50, 100, 10'000)),
         barrier_(static_cast<std::ptrdiff_t>(threads), after_round{this}) {}
 
@@ -288,21 +307,23 @@ public:
 
 private:
   struct after_round {
-    soak* self;
+    test_run* self;
     void operator()() noexcept { self->measure(); }
   };
 
   void work(unsigned seed) {
-    worker mine(seed);
+    worker mine(seed, ways_);
     while (!over_) {
-      while (in_round_.fetch_add(1) < round_) {
+      while (in_round_ < round_) {
+        std::size_t spawns = 1;
         try {
-          mine.one();
+          spawns = mine.one();
         } catch (const std::exception& error) {
           std::fprintf(stderr, "after %zu spawns: %s\n", done_.load(), error.what());
           failed_ = true;
         }
-        ++done_;
+        in_round_ += spawns;
+        done_ += spawns;
       }
       barrier_.arrive_and_wait();
     }
@@ -344,6 +365,7 @@ private:
   const std::size_t most_;
   const std::size_t threads_;
   const unsigned seed_;
+  const ways ways_;
   const std::size_t round_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::atomic<std::size_t> in_round_{0};
@@ -361,11 +383,16 @@ private:
 int main(int argc, char** argv) {
   const long spawns = argc > 1 ? std::atol(argv[1]) : 0;
   const long threads = argc > 2 ? std::atol(argv[2]) : 4;
-  if (spawns < 1 || threads < 1) {
-    std::fputs("usage: soak SPAWNS [THREADS] [SEED]\n", stderr);
+  const unsigned seed = argc > 3 ? static_cast<unsigned>(std::atol(argv[3])) : 1;
+  const std::string_view narrowed = argc > 4 ? argv[4] : "";
+  const ways chosen = narrowed == "children"    ? ways::children
+                      : narrowed == "pools"     ? ways::pools
+                      : narrowed == "pipelines" ? ways::pipelines
+                                                : ways::all;
+  if (spawns < 1 || threads < 1 || (chosen == ways::all && !narrowed.empty())) {
+    std::fputs("usage: soak SPAWNS [THREADS] [SEED] [children|pools|pipelines]\n", stderr);
     return 2;
   }
-  const unsigned seed = argc > 3 ? static_cast<unsigned>(std::atol(argv[3])) : 1;
-  return soak(static_cast<std::size_t>(spawns), static_cast<std::size_t>(threads), seed).run() ? 0
-                                                                                               : 1;
+  test_run all(static_cast<std::size_t>(spawns), static_cast<std::size_t>(threads), seed, chosen);
+  return all.run() ? 0 : 1;
 }

@@ -1,0 +1,38 @@
+#include "signals.hpp"
+
+#include "console.hpp"
+
+#include <asio/error_code.hpp>
+
+#include <utility>
+
+namespace fanout {
+
+signals::signals(asio::io_context& context, callbacks tell)
+    : set_(context), tell_(std::move(tell)) {
+  for (const int number : stop_signals()) {
+    set_.add(number);
+  }
+  for (const int number : {more_jobs_signal, fewer_jobs_signal}) {
+    if (number != 0) {
+      set_.add(number);
+    }
+  }
+}
+
+void signals::watch() {
+  set_.async_wait([this](asio::error_code ec, int number) {
+    if (ec) {
+      return;
+    }
+    if (number == more_jobs_signal || number == fewer_jobs_signal) {
+      tell_.change(number == more_jobs_signal);
+    } else if (number != last_ || !comes_twice(number)) {
+      last_ = number;
+      tell_.stop(number);
+    }
+    watch();
+  });
+}
+
+} // namespace fanout
