@@ -31,9 +31,9 @@ std::string tagged(const job& of, const std::string& text) {
 
 } // namespace
 
-job_outputs::job_outputs(asio::io_context& context, const options& chosen, output& to,
+job_outputs::job_outputs(const asio::any_io_executor& executor, const options& chosen, output& to,
                          progress& bar)
-    : context_(context), options_(chosen), to_(to), bar_(bar), stdout_shows_(is_terminal(1)) {}
+    : executor_(executor), options_(chosen), to_(to), bar_(bar), stdout_shows_(is_terminal(1)) {}
 
 void job_outputs::redirect(subproc::command& cmd, job& of) {
   if (options_.ungrouped) {
@@ -60,7 +60,7 @@ void job_outputs::redirect(subproc::command& cmd, job& of) {
 
 std::shared_ptr<line_stream> job_outputs::stream_to(int descriptor, const job& of) {
   auto stream = std::make_shared<line_stream>(
-      context_, options_.tag ? tag_of(of) : "",
+      executor_, options_.tag ? tag_of(of) : "",
       [this, descriptor](std::string lines) {
         bar_.aside(descriptor == 2 || stdout_shows_,
                    [&] { to_.put(descriptor, std::move(lines)); });

@@ -8,7 +8,7 @@
 #include <subproc/command.hpp>
 #include <subproc/result.hpp>
 
-#include <asio/io_context.hpp>
+#include <asio/any_io_executor.hpp>
 
 #include <memory>
 #include <string>
@@ -19,7 +19,8 @@ namespace fanout {
 /// Where what the jobs write goes, and how much of it is kept. What it is made of outlives it.
 class job_outputs {
 public:
-  job_outputs(asio::io_context& context, const options& chosen, output& to, progress& bar);
+  job_outputs(const asio::any_io_executor& executor, const options& chosen, output& to,
+              progress& bar);
 
   /// Throws std::system_error.
   void redirect(subproc::command& cmd, job& of);
@@ -37,7 +38,7 @@ private:
   bool by_line() const { return options_.by_line && options_.json != "-"; }
   std::shared_ptr<line_stream> stream_to(int descriptor, const job& of);
 
-  asio::io_context& context_;
+  asio::any_io_executor executor_;
   const options& options_;
   output& to_;
   progress& bar_;

@@ -15,8 +15,8 @@ constexpr std::size_t longest_line = 1 << 20;
 
 } // namespace
 
-line_stream::line_stream(asio::io_context& context, std::string tag, sink to, gate open)
-    : reader_(context), tag_(std::move(tag)), to_(std::move(to)), open_(std::move(open)) {
+line_stream::line_stream(const asio::any_io_executor& executor, std::string tag, sink to, gate open)
+    : reader_(executor), tag_(std::move(tag)), to_(std::move(to)), open_(std::move(open)) {
   pipe_ends ends = make_pipe();
   reader_.assign(ends.reader.get());
   static_cast<void>(ends.reader.release()); // the loop's now

@@ -2,7 +2,7 @@
 
 #include <subproc/launcher.hpp>
 
-#include <asio/io_context.hpp>
+#include <asio/any_io_executor.hpp>
 #include <asio/readable_pipe.hpp>
 
 #include <array>
@@ -22,7 +22,7 @@ public:
   using gate = std::function<bool(const std::shared_ptr<line_stream>& which)>;
 
   /// Each line begins with `tag`. Throws std::system_error.
-  line_stream(asio::io_context& context, std::string tag, sink to, gate open);
+  line_stream(const asio::any_io_executor& executor, std::string tag, sink to, gate open);
   line_stream(const line_stream&) = delete;
   line_stream& operator=(const line_stream&) = delete;
 

@@ -37,9 +37,10 @@ std::string progress_line(std::size_t done, std::size_t failed, std::optional<st
 }
 
 // Where the user types the items, a bar would mix with them.
-progress::progress(asio::io_context& context, const options& chosen, const ending& so_far,
-                   output& to, std::function<std::optional<std::size_t>()> total)
-    : ticks_(context), so_far_(so_far), to_(to), total_(std::move(total)),
+progress::progress(const asio::any_io_executor& executor, const options& chosen,
+                   const ending& so_far, output& to,
+                   std::function<std::optional<std::size_t>()> total)
+    : ticks_(executor), so_far_(so_far), to_(to), total_(std::move(total)),
       has_bar_(!chosen.quiet && !chosen.dry_run &&
                (chosen.bar || (is_terminal(2) && !(chosen.inputs.empty() && is_terminal(0))))),
       has_lines_(chosen.eta && !has_bar_ && !chosen.dry_run) {}

@@ -4,7 +4,7 @@
 #include "options.hpp"
 #include "output.hpp"
 
-#include <asio/io_context.hpp>
+#include <asio/any_io_executor.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <chrono>
@@ -25,8 +25,8 @@ std::string progress_line(std::size_t done, std::size_t failed, std::optional<st
 class progress {
 public:
   /// `total` is asked when something is shown.
-  progress(asio::io_context& context, const options& chosen, const ending& so_far, output& to,
-           std::function<std::optional<std::size_t>()> total);
+  progress(const asio::any_io_executor& executor, const options& chosen, const ending& so_far,
+           output& to, std::function<std::optional<std::size_t>()> total);
 
   bool has_bar() const { return has_bar_; }
 

@@ -7,6 +7,8 @@
 #include "job_outputs.hpp"
 #include "job_queue.hpp"
 #include "job_results.hpp"
+#include "loop.hpp"
+#include "machine.hpp"
 #include "output.hpp"
 #include "progress.hpp"
 #include "records.hpp"
@@ -15,7 +17,6 @@
 
 #include <subproc/pool.hpp>
 
-#include <asio/io_context.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <fmt/format.h>
@@ -54,7 +55,7 @@ public:
       records_.drop();
       throw;
     }
-    context_.run();
+    loop_.run(threads());
     return ending_.exit_code();
   }
 
@@ -68,11 +69,12 @@ private:
       }
     }
     pool_.emplace(
-        context_, how_to_run(), [this](subproc::command&) { return pull(); },
+        loop_.one_at_a_time(), how_to_run(), [this](subproc::command&) { return pull(); },
         [this](subproc::pool_result result) { finished(std::move(result)); });
     queue_.emplace(options_, commands_, records_, [this] { pool_->wake(); });
-    signals_.emplace(context_, signals::callbacks{[this](int number) { stop_or_kill(number); },
-                                                  [this](bool more) { change_jobs(more); }});
+    signals_.emplace(loop_.one_at_a_time(),
+                     signals::callbacks{[this](int number) { stop_or_kill(number); },
+                                        [this](bool more) { change_jobs(more); }});
     signals_->watch();
     progress_.start();
     pool_->async_run([this](std::exception_ptr error, const subproc::pool_summary& all) {
@@ -116,7 +118,7 @@ private:
   subproc::pool_options how_to_run() {
     subproc::pool_options how;
     how.concurrency = options_.jobs;
-    how.start_on_executor = true;
+    how.job_executor = loop_.any_thread();
     how.keep_order = options_.keep_order;
     how.rate = options_.rate;
     how.timeout_factor = options_.timeout_factor;
@@ -249,7 +251,7 @@ private:
     patience_.expires_after(std::chrono::seconds(1));
     patience_.async_wait([this](subproc::error_code ec) {
       if (!ec) {
-        context_.stop();
+        loop_.stop();
       }
     });
   }
@@ -258,6 +260,12 @@ private:
     options_.jobs =
         more ? throttle_.possible(options_.jobs + 1) : std::max<std::size_t>(1, options_.jobs - 1);
     pool_->set_concurrency(options_.jobs);
+    loop_.grow(threads());
+  }
+
+  // A start holds its thread, and the cores can do no more of them at once.
+  std::size_t threads() const {
+    return std::min(options_.jobs, static_cast<std::size_t>(processors()));
   }
 
   // The first signal is polite, the second is not.
@@ -280,23 +288,25 @@ private:
   }
 
   options options_;
-  asio::io_context context_{};
+  loop loop_{};
   std::optional<signals> signals_{}; ///< once there is something to stop
-  asio::steady_timer patience_{context_};
+  asio::steady_timer patience_{loop_.one_at_a_time()};
   output output_{{[this] {
                     pool_->wake();
-                    asio::post(context_, [this] { outputs_.resume(); });
+                    asio::post(loop_.one_at_a_time(), [this] { outputs_.resume(); });
                   },
-                  [this] { asio::post(context_, [this] { output_written(); }); },
+                  [this] { asio::post(loop_.one_at_a_time(), [this] { output_written(); }); },
                   [this](int descriptor, int error) {
-                    asio::post(context_, [=, this] { output_failed(descriptor, error); });
+                    asio::post(loop_.one_at_a_time(),
+                               [=, this] { output_failed(descriptor, error); });
                   }}};
   ending ending_{};
   std::chrono::system_clock::time_point began_ = std::chrono::system_clock::now();
-  progress progress_{context_, options_, ending_, output_, [this] { return queue_->total(); }};
+  progress progress_{loop_.one_at_a_time(), options_, ending_, output_,
+                     [this] { return queue_->total(); }};
   records records_{options_, output_};
   job_commands commands_{options_};
-  job_outputs outputs_{context_, options_, output_, progress_};
+  job_outputs outputs_{loop_.one_at_a_time(), options_, output_, progress_};
   job_results results_{options_, ending_, records_, outputs_, progress_, output_};
   throttle throttle_{options_};
   std::optional<job_queue> queue_{};

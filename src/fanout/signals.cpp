@@ -8,8 +8,8 @@
 
 namespace fanout {
 
-signals::signals(asio::io_context& context, callbacks tell)
-    : set_(context), tell_(std::move(tell)) {
+signals::signals(const asio::any_io_executor& executor, callbacks tell)
+    : set_(executor), tell_(std::move(tell)) {
   for (const int number : stop_signals()) {
     set_.add(number);
   }

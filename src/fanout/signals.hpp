@@ -1,6 +1,6 @@
 #pragma once
 
-#include <asio/io_context.hpp>
+#include <asio/any_io_executor.hpp>
 #include <asio/signal_set.hpp>
 
 #include <functional>
@@ -15,7 +15,7 @@ public:
     std::function<void(bool more)> change;
   };
 
-  signals(asio::io_context& context, callbacks tell);
+  signals(const asio::any_io_executor& executor, callbacks tell);
 
   void watch();
   void cancel() { set_.cancel(); }

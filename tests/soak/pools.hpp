@@ -55,11 +55,13 @@ private:
     }
   }
 
-  subproc::pool_options any_options() {
+  subproc::pool_options any_options(asio::io_context& context) {
     subproc::pool_options how;
     how.concurrency = 1 + dice_.below(4);
     how.keep_order = dice_.chance();
-    how.start_on_executor = dice_.chance();
+    if (dice_.chance()) {
+      how.job_executor = context.get_executor();
+    }
     how.retry.retries = dice_.below(3);
     if (dice_.below(4) == 0) {
       how.window = [](const subproc::pool_summary&) { return std::size_t{1}; };
@@ -81,7 +83,7 @@ private:
     subproc::pool_summary done;
     {
       subproc::pool many(
-          context, any_options(),
+          context, any_options(context),
           [&](subproc::command& next) {
             if (given == jobs.size()) {
               return subproc::next_command::end;
@@ -140,7 +142,7 @@ private:
 
   std::size_t submitted() {
     asio::io_context context;
-    subproc::pool many(context, any_options());
+    subproc::pool many(context, any_options(context));
     const std::size_t jobs = 1 + dice_.below(6);
     std::size_t ended = 0;
     for (std::size_t i = 0; i < jobs; ++i) {
