@@ -153,6 +153,7 @@ TEST_SUITE("testing") {
 
   TEST_CASE("testing: a stop ends a fake child that is held up by somebody else's pipe") {
     const leak_check leaks;
+    const watchdog guard;
     const auto fake = std::make_shared<fake_launcher>();
     fake->on(command("reads"), script().out("up").read());
     fake->on(command("writes"), script().out(many_bytes));
