@@ -11,6 +11,8 @@
 #include <asio/read.hpp>
 #include <doctest/doctest.h>
 
+#include <map>
+#include <sstream>
 #include <string>
 
 namespace subproc::test {
@@ -40,6 +42,18 @@ std::string printed(const std::string& items, const Args&... args) {
   CAPTURE(done.err);
   CHECK(done.status.success());
   return done.out;
+}
+
+/// How often each job stands in a log.
+inline std::map<int, int> jobs_in(const std::string& log) {
+  std::map<int, int> jobs;
+  std::istringstream from(log);
+  std::string line;
+  std::getline(from, line); // the names of the columns
+  while (std::getline(from, line) && !from.eof()) {
+    ++jobs[std::stoi(line)];
+  }
+  return jobs;
 }
 
 } // namespace subproc::test

@@ -1,7 +1,7 @@
 #pragma once
 
 // For tests of programs that use the library: children that are no processes and do what a script
-// says. Not part of subproc.hpp. POSIX; on Windows a fake child is refused by name.
+// says. Not part of subproc.hpp.
 
 #include <subproc/command.hpp>
 #include <subproc/detail/export.hpp>
@@ -47,9 +47,10 @@ private:
 };
 
 /// What a fake child does, one after the other, before it ends; it ends with 0 if nothing else is
-/// said. Writing to a pipe that nobody reads ends it by SIGPIPE, as any program. Of a stream that
-/// its command does not pipe or give as `fd(n)`, what it writes goes nowhere and what it reads is
-/// at its end.
+/// said. Writing to a pipe that nobody reads ends it by SIGPIPE, as any program. On Windows, which
+/// has no signals, that and each signal that it does not ignore end it with code 1. Of a stream
+/// that its command does not pipe or give as `fd(n)`, what it writes goes nowhere and what it reads
+/// is at its end.
 /// Thread safety: a value.
 class SUBPROC_API script {
 public:

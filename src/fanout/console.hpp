@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,10 @@ std::size_t room_for_arguments(std::uint64_t stack_limit);
 std::size_t argument_size(std::size_t length);
 /// Bytes of a single argument.
 std::size_t longest_argument();
+
+/// An item within a script of --shell, as one word of it; none when no quotes keep it from being
+/// taken for more than that.
+std::optional<std::string> quoted_for_shell(std::string_view item);
 
 bool is_terminal(int stream);
 /// In columns; 80 where it is not known.

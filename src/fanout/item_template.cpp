@@ -2,10 +2,15 @@
 
 #include "console.hpp"
 
+#include <subproc/error.hpp>
+#include <subproc/launcher.hpp>
 #include <subproc/quote.hpp>
 
 #include <algorithm>
 #include <charconv>
+#include <memory>
+#include <string>
+#include <system_error>
 #include <utility>
 
 namespace fanout {
@@ -31,11 +36,28 @@ std::string_view without_extension(std::string_view item) {
   return item.substr(0, item.size() - base_name(item).size() + dot);
 }
 
-// A NUL byte cannot be quoted. It is left to the start of the job, which refuses it: one bad item
-// fails alone.
-std::string quoted(std::string_view text) {
-  return text.find('\0') == text.npos ? subproc::quote(text) : std::string(text);
+// For the script of a shell. What cannot be quoted is the same: make() refuses its job.
+std::string quoted(std::string_view item) {
+  return quoted_for_shell(item).value_or(std::string(item));
 }
+
+/// Refuses the start: one bad item fails alone.
+class no_start final : public subproc::launcher {
+public:
+  explicit no_start(std::string item) : item_(std::move(item)) {}
+
+  subproc::launched_child start(const subproc::command&) override {
+    const bool shows = item_.find('\0') == item_.npos;
+    throw subproc::spawn_error(subproc::detail::generic_error(std::errc::invalid_argument),
+                               subproc::spawn_step::arguments, "--shell",
+                               "the item " + (shows ? subproc::quote(item_) : "with a NUL byte") +
+                                   " cannot be quoted for this shell, which may take a part of it "
+                                   "for a command");
+  }
+
+private:
+  std::string item_;
+};
 
 } // namespace
 
@@ -255,7 +277,20 @@ subproc::command item_template::make(const job& of) const {
   if (append_) {
     std::ranges::move(texts({placeholder::what::all}, of), std::back_inserter(argv));
   }
-  return shell_ ? subproc::shell(joined(argv)) : subproc::command(argv);
+  if (!shell_) {
+    return subproc::command(argv);
+  }
+  subproc::command script = subproc::shell(joined(argv));
+  row used = of.columns;
+  for (const per_try& each : by_try_) {
+    used.push_back(each.value(of.number_of_try));
+  }
+  const auto bad = std::ranges::find_if(
+      used, [](const std::string& item) { return !quoted_for_shell(item).has_value(); });
+  if (bad != used.end()) {
+    script.launcher(std::make_shared<no_start>(*bad));
+  }
+  return script;
 }
 
 } // namespace fanout

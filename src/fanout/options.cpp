@@ -284,7 +284,7 @@ void add_usual_options(CLI::App& app, unfinished& what) {
   add(app, "--joblog", "A line for each job, as GNU parallel's", file(chosen.joblog));
   app.add_flag("--resume", chosen.resume, "Leave out the jobs that --joblog has");
   app.add_flag("--resume-failed", chosen.resume_failed, "Leave out those that went well there");
-  app.add_flag("--shell", chosen.shell, "The command is a script for /bin/sh; items are quoted");
+  app.add_flag("--shell", chosen.shell, "The command is a script for the shell; items are quoted");
   app.add_flag("--dry-run", chosen.dry_run, "Print the commands, run nothing");
   app.add_flag("-q,--quiet", chosen.quiet, "No bar, no summary, no words about failed jobs");
 }

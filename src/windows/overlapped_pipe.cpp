@@ -197,41 +197,62 @@ void overlapped_pipe::close(std::shared_ptr<overlapped_pipe> end) noexcept {
 
 namespace {
 
-// Throws system_error.
-new_pipe open_pipe(overlapped_pipe::direction way, unsigned long size) {
+struct two_ends {
+  owned_handle ours;
+  owned_handle other;
+};
+
+// Throws system_error. `other_is_ours`: overlapped too, and nobody inherits it.
+two_ends open_ends(overlapped_pipe::direction way, unsigned long size, bool other_is_ours) {
   const bool reads = way == overlapped_pipe::direction::read;
   const std::wstring name = random_name(L"\\\\.\\pipe\\subproc-");
-  owned_handle ours = own(::CreateNamedPipeW(
-      name.c_str(),
-      (reads ? PIPE_ACCESS_INBOUND : PIPE_ACCESS_OUTBOUND) | FILE_FLAG_OVERLAPPED |
-          FILE_FLAG_FIRST_PIPE_INSTANCE,
-      PIPE_TYPE_BYTE | PIPE_READMODE_BYTE | PIPE_WAIT | PIPE_REJECT_REMOTE_CLIENTS, 1, size, size,
-      0, nullptr));
-  if (!ours) {
+  two_ends made;
+  made.ours = own(::CreateNamedPipeW(name.c_str(),
+                                     (reads ? PIPE_ACCESS_INBOUND : PIPE_ACCESS_OUTBOUND) |
+                                         FILE_FLAG_OVERLAPPED | FILE_FLAG_FIRST_PIPE_INSTANCE,
+                                     PIPE_TYPE_BYTE | PIPE_READMODE_BYTE | PIPE_WAIT |
+                                         PIPE_REJECT_REMOTE_CLIENTS,
+                                     1, size, size, 0, nullptr));
+  if (!made.ours) {
     throw system_error(last_error(), "CreateNamedPipe");
   }
-  SECURITY_ATTRIBUTES inheritable{sizeof(SECURITY_ATTRIBUTES), nullptr, TRUE};
+  SECURITY_ATTRIBUTES attributes{sizeof(SECURITY_ATTRIBUTES), nullptr, !other_is_ours};
   const DWORD access =
       reads ? GENERIC_WRITE | FILE_READ_ATTRIBUTES : GENERIC_READ | FILE_WRITE_ATTRIBUTES;
-  new_pipe made;
-  made.childs =
-      own(::CreateFileW(name.c_str(), access, 0, &inheritable, OPEN_EXISTING, 0, nullptr));
-  if (!made.childs) {
+  made.other = own(::CreateFileW(name.c_str(), access, 0, &attributes, OPEN_EXISTING,
+                                 other_is_ours ? FILE_FLAG_OVERLAPPED : 0, nullptr));
+  if (!made.other) {
     throw system_error(last_error(), "CreateFile");
   }
-  native_handle_type const key = ours.get();
-  auto state = std::make_shared<overlapped_pipe>(std::move(ours), way);
+  return made;
+}
+
+unique_handle announcing(owned_handle end, overlapped_pipe::direction way) {
+  native_handle_type const key = end.get();
+  auto state = std::make_shared<overlapped_pipe>(std::move(end), way);
   const std::lock_guard lock(table().mutex);
   table().ends.insert_or_assign(key, std::move(state));
-  made.ours.reset(key);
-  return made;
+  return unique_handle(key);
 }
 
 } // namespace
 
 new_pipe make_pipe(overlapped_pipe::direction way, unsigned long size) {
   try {
-    return open_pipe(way, size);
+    two_ends made = open_ends(way, size, false);
+    return {announcing(std::move(made.ours), way), std::move(made.other)};
+  } catch (const system_error& error) {
+    throw spawn_error(error.code(), spawn_step::pipe, {});
+  }
+}
+
+own_pipe make_own_pipe(overlapped_pipe::direction way, unsigned long size) {
+  constexpr auto read = overlapped_pipe::direction::read;
+  constexpr auto write = overlapped_pipe::direction::write;
+  try {
+    two_ends made = open_ends(way, size, true);
+    return {announcing(std::move(made.ours), way),
+            announcing(std::move(made.other), way == read ? write : read)};
   } catch (const system_error& error) {
     throw spawn_error(error.code(), spawn_step::pipe, {});
   }

@@ -72,6 +72,15 @@ struct new_pipe {
 /// `way`: of our end. Throws spawn_error.
 new_pipe make_pipe(overlapped_pipe::direction way, unsigned long size);
 
+/// A pipe whose other end is this program's too, and no child's: both announce.
+struct own_pipe {
+  unique_handle ours;
+  unique_handle other;
+};
+
+/// `way`: of `ours`. Throws spawn_error.
+own_pipe make_own_pipe(overlapped_pipe::direction way, unsigned long size);
+
 /// The state of our end of a pipe; null for any other handle.
 std::shared_ptr<overlapped_pipe> find_pipe(native_handle_type handle) noexcept;
 /// The same, and the handle is forgotten.

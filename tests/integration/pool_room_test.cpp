@@ -1,79 +1,93 @@
 // A pool where the system has no room for as many children as it may run.
 
 #include <subproc/pool.hpp>
+#include <subproc/testing.hpp>
 
 #include "children.hpp"
-#include "own_process.hpp"
-#include "run_part_as.hpp"
 
 #include <asio/io_context.hpp>
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <chrono>
 #include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
 
-#include <sys/resource.h>
-
+using namespace std::chrono_literals;
 using namespace subproc;
 using namespace subproc::test;
 
 namespace {
 
-/// Runs 60 children, 40 at once, which wait until one was refused.
-pool_summary run_many() {
-  asio::io_context context;
-  test_pipe gate;
-  int given = 0;
-  pool jobs(
-      context, {.concurrency = 40},
-      [&](command& next) {
-        next = steps({"byte:3", "say:x"}).out(piped).map_fds({{3, gate.read_end.get()}});
-        return given++ < 60 ? next_command::ready : next_command::end;
-      },
-      [](const pool_result& result) {
-        CHECK(result.ok());
-        CHECK(result.tries == 1);
-        CHECK(result.process.out == "x\n");
-      });
-  pool_summary all;
-  jobs.async_run([&](std::exception_ptr error, const pool_summary& summary) {
-    CHECK_FALSE(error);
-    all = summary;
-  });
-  while (jobs.summary().refused == 0) {
-    context.run_one();
+/// Children that last an hour of the clock, on a system that has room for five.
+class small_system {
+public:
+  explicit small_system(const testing::manual_clock& clock)
+      : fake_(std::make_shared<testing::fake_launcher>(clock)) {
+    fake_->on(command("job"), testing::script().delay(1h).out("x\n"));
+    fake_->on([this](const command&) { return is_full(); },
+              testing::script().cannot_start(std::errc::resource_unavailable_try_again,
+                                             spawn_step::fork));
   }
-  gate.write_end.reset();
-  context.run();
-  return all;
-}
+
+  const std::shared_ptr<testing::fake_launcher>& launcher() const { return fake_; }
+
+private:
+  bool is_full() {
+    const auto calls = fake_->calls();
+    const std::lock_guard lock(mutex_);
+    const auto ended =
+        std::ranges::count_if(calls, [](const auto& call) { return call.status.has_value(); });
+    if (started_ - ended >= 5) {
+      return true;
+    }
+    ++started_;
+    return false;
+  }
+
+  std::shared_ptr<testing::fake_launcher> fake_;
+  std::mutex mutex_;
+  long long started_ = 0;
+};
 
 } // namespace
 
 TEST_SUITE("pool") {
 
-  TEST_CASE("pool: with few descriptors it runs as many as there is room for, and loses none") {
-    if (!in_own_process_without_sanitizer()) {
-      return;
-    }
+  TEST_CASE("pool: on a small system it runs as many as there is room for, and loses none") {
+    const leak_check leaks;
     const watchdog guard;
-    const rlimit few{48, 48};
-    REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
-    const pool_summary all = run_many();
-    CHECK(all.succeeded == 60);
-    CHECK(all.refused > 0);
-  }
-
-  TEST_CASE("pool: with few processes it runs as many as there is room for, and loses none") {
-    if (own_part().empty()) {
-      run_part_as(54321, "1");
-      return;
+    testing::manual_clock clock;
+    const small_system system(clock);
+    asio::io_context context;
+    int given = 0;
+    pool jobs(
+        context, {.concurrency = 20},
+        [&](command& next) {
+          next = command("job").out(piped).launcher(system.launcher());
+          return given++ < 30 ? next_command::ready : next_command::end;
+        },
+        [](const pool_result& result) {
+          CHECK(result.ok());
+          CHECK(result.tries == 1);
+          CHECK(result.process.out == "x\n");
+        });
+    std::optional<pool_summary> all;
+    jobs.async_run([&](std::exception_ptr error, const pool_summary& summary) {
+      CHECK_FALSE(error);
+      all = summary;
+    });
+    while (jobs.summary().refused == 0) {
+      context.run_one();
     }
-    const watchdog guard;
-    const rlimit few{20, 20};
-    REQUIRE(::setrlimit(RLIMIT_NPROC, &few) == 0);
-    const pool_summary all = run_many();
-    CHECK(all.succeeded == 60);
-    CHECK(all.refused > 0);
+    while (!all) {
+      clock.advance(1h);
+      context.run_one_for(1ms);
+    }
+    CHECK(all->succeeded == 30);
+    CHECK(all->refused > 0);
   }
 
 } // TEST_SUITE

@@ -96,6 +96,12 @@ inline exit_status killed() { return exit_status::from_signal(SIGKILL); }
 /// The same of one that was asked to end.
 inline exit_status terminated() { return exit_status::from_signal(SIGTERM); }
 
+/// What a child is sent that does not answer the first signal of a stop.
+inline std::vector<int> signals_of_a_forced_stop() { return {SIGTERM, SIGCONT, SIGKILL}; }
+
+/// How a fake child ends that writes what nobody reads.
+inline exit_status fake_without_reader() { return exit_status::from_signal(SIGPIPE); }
+
 /// A child that never ends of itself.
 inline command unending_child() { return command(helper("forever")); }
 

@@ -12,6 +12,7 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -73,6 +74,12 @@ inline command with_descriptors(command cmd,
 inline exit_status killed() { return exit_status::from_code(1); }
 
 inline exit_status terminated() { return killed(); }
+
+/// What a child is sent that does not answer the first signal of a stop. SIGKILL has no name here.
+inline std::vector<int> signals_of_a_forced_stop() { return {SIGTERM, 9}; }
+
+/// How a fake child ends that writes what nobody reads.
+inline exit_status fake_without_reader() { return exit_status::from_code(1); }
 
 /// A child that never ends of itself.
 inline command unending_child() { return command(helper("tree"), "0").out(null); }

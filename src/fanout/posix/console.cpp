@@ -1,5 +1,7 @@
 #include "../console.hpp"
 
+#include <subproc/quote.hpp>
+
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -73,6 +75,12 @@ std::size_t argument_size(std::size_t length) { return length + 1 + sizeof(char*
 
 std::size_t longest_argument() {
   return 32 * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) - 1; // Linux: MAX_ARG_STRLEN
+}
+
+// A NUL byte cannot be quoted. It is left to the start of the job, which refuses it: one bad item
+// fails alone.
+std::optional<std::string> quoted_for_shell(std::string_view item) {
+  return item.find('\0') == item.npos ? subproc::quote(item) : std::string(item);
 }
 
 bool is_terminal(int stream) { return ::isatty(stream) == 1; }

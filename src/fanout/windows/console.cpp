@@ -82,6 +82,16 @@ std::size_t argument_size(std::size_t length) { return length + 3; } // quotes a
 
 std::size_t longest_argument() { return 30000; }
 
+// To cmd.exe these mean something, some of them between quotes too, and a script may have quotes of
+// its own around the item.
+std::optional<std::string> quoted_for_shell(std::string_view item) {
+  if (item.find_first_of("\"%!^&<>()|\r\n") != item.npos || item.ends_with('\\')) {
+    return std::nullopt;
+  }
+  const bool plain = !item.empty() && item.find_first_of(" \t\v\f,;=") == item.npos;
+  return plain ? std::string(item) : '"' + std::string(item) + '"';
+}
+
 bool is_terminal(int stream) {
   DWORD mode = 0; // _isatty is true for NUL
   return ::GetConsoleMode(handle_of(stream), &mode) != 0;
