@@ -37,6 +37,10 @@ std::size_t longest_argument();
 /// taken for more than that.
 std::optional<std::string> quoted_for_shell(std::string_view item);
 
+/// Of a path its last part, and the folder before it: "." when there is none, a root with its end.
+std::string_view name_in(std::string_view path);
+std::string_view folder_of(std::string_view path);
+
 bool is_terminal(int stream);
 /// In columns; 80 where it is not known.
 std::size_t terminal_width(int stream);

@@ -16,24 +16,12 @@
 namespace fanout {
 namespace {
 
-std::string_view base_name(std::string_view item) {
-  return item.substr(item.find_last_of('/') + 1); // npos + 1 is 0
-}
-
-std::string_view folder(std::string_view item) {
-  const std::size_t slash = item.find_last_of('/');
-  if (slash == item.npos) {
-    return ".";
-  }
-  return slash == 0 ? "/" : item.substr(0, slash);
-}
-
 std::string_view without_extension(std::string_view item) {
-  const std::size_t dot = base_name(item).find_last_of('.');
+  const std::size_t dot = name_in(item).find_last_of('.');
   if (dot == item.npos || dot == 0) {
     return item;
   }
-  return item.substr(0, item.size() - base_name(item).size() + dot);
+  return item.substr(0, item.size() - name_in(item).size() + dot);
 }
 
 // For the script of a shell. What cannot be quoted is the same: make() refuses its job.
@@ -222,13 +210,13 @@ row item_template::texts(const placeholder& which, const job& of) const {
       item = without_extension(item);
       break;
     case placeholder::form::base:
-      item = base_name(item);
+      item = name_in(item);
       break;
     case placeholder::form::folder:
-      item = folder(item);
+      item = folder_of(item);
       break;
     case placeholder::form::bare_base:
-      item = without_extension(base_name(item));
+      item = without_extension(name_in(item));
       break;
     default:
       break;

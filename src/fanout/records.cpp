@@ -70,16 +70,25 @@ void records::log() {
 
 // RESULTS/12/stdout and stderr.
 void records::keep(const job_report& told) const {
-  const std::filesystem::path folder =
-      std::filesystem::path(options_.results) / std::to_string(told.number);
-  std::filesystem::create_directories(folder);
-  for (const auto& [name, text] : {std::pair("stdout", &told.result.process.out),
-                                   std::pair("stderr", &told.result.process.err)}) {
-    std::ofstream to(folder / name, std::ios::binary);
+  const auto path = [](const std::string& text) { // UTF-8
+    return std::filesystem::path(std::u8string(text.begin(), text.end()));
+  };
+  const std::string folder = options_.results + '/' + std::to_string(told.number);
+  const auto failed = [](const std::error_code& why, const std::string& what) {
+    return std::system_error(why, "cannot keep results in '" + what + "'");
+  };
+  std::error_code ec;
+  std::filesystem::create_directories(path(folder), ec);
+  if (ec) {
+    throw failed(ec, folder);
+  }
+  for (const auto& [name, text] : {std::pair("/stdout", &told.result.process.out),
+                                   std::pair("/stderr", &told.result.process.err)}) {
+    std::ofstream to(path(folder + name), std::ios::binary);
     to << *text;
     to.close();
     if (!to) {
-      throw std::system_error(errno, std::generic_category(), (folder / name).string());
+      throw failed(std::error_code(errno, std::generic_category()), folder + name);
     }
   }
 }

@@ -39,6 +39,13 @@ TEST_SUITE("windows: fanout") {
     CHECK(done.out.ends_with(std::string("\0\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80\0", 11)));
   }
 
+  TEST_CASE("windows: fanout takes a path apart at both slashes and behind its drive") {
+    const completed_process done =
+        run(fanout("-k", helper("steps"), "say:{/} {//} {/.}", ":::", "d\\a.c", "C:\\x/b.c",
+                   "C:\\c", "C:c", "\\c", "c"));
+    CHECK(done.out == "a.c d a\nb.c C:\\x b\nc C:\\ c\nc C: c\nc \\ c\nc . c\n");
+  }
+
   TEST_CASE("windows: fanout takes items from stdin as bytes, carriage returns too") {
     std::string items;
     for (int i = 0; i < 20; ++i) {

@@ -83,6 +83,18 @@ std::optional<std::string> quoted_for_shell(std::string_view item) {
   return item.find('\0') == item.npos ? subproc::quote(item) : std::string(item);
 }
 
+std::string_view name_in(std::string_view path) {
+  return path.substr(path.find_last_of('/') + 1); // npos + 1 is 0
+}
+
+std::string_view folder_of(std::string_view path) {
+  const std::size_t slash = path.find_last_of('/');
+  if (slash == path.npos) {
+    return ".";
+  }
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
 bool is_terminal(int stream) { return ::isatty(stream) == 1; }
 
 std::size_t terminal_width(int stream) {

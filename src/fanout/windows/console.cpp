@@ -92,6 +92,19 @@ std::optional<std::string> quoted_for_shell(std::string_view item) {
   return plain ? std::string(item) : '"' + std::string(item) + '"';
 }
 
+std::string_view name_in(std::string_view path) {
+  return path.substr(path.find_last_of("/\\:") + 1); // npos + 1 is 0
+}
+
+std::string_view folder_of(std::string_view path) {
+  const std::size_t end = path.size() - name_in(path).size();
+  if (end == 0) {
+    return ".";
+  }
+  const bool whole = path[end - 1] == ':' || end == 1 || path[end - 2] == ':'; // a root
+  return path.substr(0, whole ? end : end - 1);
+}
+
 bool is_terminal(int stream) {
   DWORD mode = 0; // _isatty is true for NUL
   return ::GetConsoleMode(handle_of(stream), &mode) != 0;
