@@ -20,7 +20,7 @@ void grow(std::string& to, std::size_t more) {
   if (to.capacity() >= least) {
     return;
   }
-  for (std::size_t factor = reserves_for_free && to.capacity() > large ? 8 : 2; factor > 1;
+  for (std::size_t factor = reserves_for_free && to.capacity() > large ? 32 : 2; factor > 1;
        factor /= 4) {
     try {
       to.reserve(std::max(least, factor * to.capacity()));
