@@ -158,6 +158,7 @@ int main(int argc, char** argv) {
       {"fanout", {fanout, "-q", "-j", "J", "CHILD"}},
       {"fanout -u", {fanout, "-q", "-u", "-j", "J", "CHILD"}},
       {"Rust, threads", {peers + "fan_out_rust", "J", "CHILD"}},
+      {"Tokio", {peers + "fan_out_tokio", "J", "CHILD"}},
       {"Go, os/exec", {peers + "fan_out_go", "J", "CHILD"}, 4},
       {"xargs -P", {"xargs", "-n", "1", "-P", "J", "CHILD"}},
       {"Python, threads", {"python3", peers + "fan_out.py", "J", "CHILD"}, 4},
@@ -198,7 +199,7 @@ int main(int argc, char** argv) {
         const auto share = [&](std::size_t i) {
           return got[i].shares.empty() ? NAN : median(got[i].shares);
         };
-        eight.push_back({share(2), share(2) / share(6), share(2) / share(9)});
+        eight.push_back({share(2), share(2) / share(7), share(2) / share(10)});
         if (const char* const folder = std::getenv("BENCH_PLOTS")) {
           plot(std::string(folder) + "/fanout-rates-" + child + ".svg", child, tools, got);
         }
