@@ -389,6 +389,10 @@ private:
   }
 
   void set_timer() {
+    if (summary_.running == 0) { // else the timer of a job that has ended is the next one's too
+      unread_.clear();
+      read_at_ = steady_clock::time_point::max();
+    }
     if (!unread_.empty() && read_at_ == steady_clock::time_point::max()) {
       read_at_ = unread_.back().first;
     }

@@ -132,6 +132,28 @@ std::string on_loop(const command& cmd, const std::string& output = {}) {
   return result;
 }
 
+std::string in_pool() {
+  asio::io_context context;
+  pool jobs(context, {.concurrency = 1, .job_executor = context.get_executor()});
+  std::string result = "not completed";
+  jobs.async_submit(counts(), [&](std::exception_ptr error, const completed_process& done) {
+    result = outcome_of([&] {
+      if (error) {
+        std::rethrow_exception(error);
+      }
+      return verdict(done, launcher_kind::clone3, "5");
+    });
+  });
+  context.run();
+  return result;
+}
+
+std::string in_pipeline() {
+  const pipeline_result done =
+      run(command(helper("steps"), "out:5") | command(helper("steps"), "count").out(piped));
+  return verdict(done.stages.back(), launcher_kind::clone3, "5");
+}
+
 std::string spawned_on_loop() {
   asio::io_context context;
   std::string result = "not completed";
@@ -238,6 +260,8 @@ const std::vector<scenario>& scenarios() {
       {"missing-fork", [] { return run_one(by(command("/no/such"), kind::fork)); }},
       {"async-spawn", spawned_on_loop},
       {"async-run", [] { return on_loop(counts(), "5"); }},
+      {"pool", in_pool},
+      {"pipeline", in_pipeline},
       {"dropped", dropped},
       {"stopped", stopped},
   };
@@ -270,6 +294,12 @@ const std::string ok = "ok";
 
 const std::vector<rule>& rules() {
   static const std::vector<rule> all{
+      // A pool that is refused for lack of room tries again.
+      {"c", "pipe2", {EMFILE, ENFILE, ENOMEM}, {ok}, "pool"},
+      {"c", "clone3", {EAGAIN, ENOMEM}, {ok}, "pool"},
+      {"h", "dup3", {EMFILE}, {ok}, "pool"},
+      {"h", "execve", {EMFILE, ENFILE, ENOMEM}, {ok}, "pool"},
+      {"c", "epoll_create1", {EMFILE, ENFILE, ENOMEM}, {"system_error E"}, "pool"}, // its timer
       // The caller's preparations.
       {"ct", "fcntl(F_GETFD)", {EBADF}, {"spawn_error arguments E"}},
       {"ct", "fcntl(F_GETFL)", {EBADF}, {ok}},

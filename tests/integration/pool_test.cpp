@@ -90,6 +90,20 @@ TEST_SUITE("pool") {
     }
   }
 
+  TEST_CASE("pool: one that has nothing to do does not keep its loop") {
+    const leak_check leaks;
+    asio::io_context context;
+    pool jobs(context);
+    bool ended = false;
+    jobs.async_submit(steps({"exit:0"}),
+                      [&](std::exception_ptr, const completed_process&) { ended = true; });
+    while (!ended) {
+      context.run_one();
+    }
+    context.poll();
+    CHECK(context.stopped());
+  }
+
   TEST_CASE("pool: a start on the executor's threads that fails is a result like another") {
     asio::io_context context;
     pool jobs(context, {.concurrency = 1, .job_executor = context.get_executor()});
