@@ -2,6 +2,8 @@
 
 #include "console.hpp"
 
+#include <subproc/error.hpp>
+
 #include <asio/buffer.hpp>
 
 #include <cstddef>
@@ -38,7 +40,7 @@ void line_stream::read() {
     return;
   }
   reader_.async_read_some(asio::buffer(buffer_),
-                          [self = shared_from_this()](asio::error_code ec, std::size_t size) {
+                          [self = shared_from_this()](subproc::error_code ec, std::size_t size) {
                             self->take(size);
                             if (!ec) {
                               self->read();

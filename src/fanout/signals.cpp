@@ -2,7 +2,7 @@
 
 #include "console.hpp"
 
-#include <asio/error_code.hpp>
+#include <subproc/error.hpp>
 
 #include <utility>
 
@@ -21,7 +21,7 @@ signals::signals(const asio::any_io_executor& executor, callbacks tell)
 }
 
 void signals::watch() {
-  set_.async_wait([this](asio::error_code ec, int number) {
+  set_.async_wait([this](subproc::error_code ec, int number) {
     if (ec) {
       return;
     }
