@@ -45,7 +45,7 @@ bool job_commands::is_command(const job& of) const {
   }
   try {
     return !subproc::split(line).empty();
-  } catch (const std::system_error& error) {
+  } catch (const subproc::system_error& error) {
     throw std::invalid_argument(
         fmt::format("line {} is no command: {}: {}", of.number, line, error.what()));
   }
