@@ -14,10 +14,11 @@
 
 namespace subproc::test {
 
-/// A system call; with a first argument given, only the calls that have it.
+/// A system call; with an argument given, only the calls that have it, as their first or another.
 struct refusal {
   long call;
-  int first_argument = -1;
+  int argument = -1;
+  unsigned place = 0;
 };
 
 /// From now on each of these calls fails with the error, here and in all children; with 0 it is
@@ -32,12 +33,12 @@ inline void refuse_from_now_on(const std::vector<refusal>& calls, int error) {
   const auto answer = [](unsigned value) { return sock_filter{BPF_RET | BPF_K, 0, 0, value}; };
   std::vector<sock_filter> filter;
   for (const refusal& refused : calls) {
-    const bool any = refused.first_argument < 0;
+    const bool any = refused.argument < 0;
     filter.push_back(load(offsetof(seccomp_data, nr)));
     filter.push_back(unless(refused.call, any ? 1 : 3));
     if (!any) {
-      filter.push_back(load(offsetof(seccomp_data, args)));
-      filter.push_back(unless(refused.first_argument, 1));
+      filter.push_back(load(offsetof(seccomp_data, args) + 8 * std::size_t{refused.place}));
+      filter.push_back(unless(refused.argument, 1));
     }
     filter.push_back(answer(SECCOMP_RET_ERRNO | static_cast<unsigned>(error)));
   }

@@ -29,14 +29,21 @@ unique_handle make_memfd() noexcept {
   return unique_handle(made);
 }
 
+// Against writes to come, as nobody else has the file yet: F_SEAL_WRITE would wait for pages that
+// are in use for a moment, and give up after 0.15 s (EBUSY). Kernels before 5.1 have only that.
+bool seal(native_handle_type file) noexcept {
+  constexpr int rest = F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+  return ::fcntl(file, F_ADD_SEALS, rest | F_SEAL_FUTURE_WRITE) == 0 ||
+         (errno == EINVAL && ::fcntl(file, F_ADD_SEALS, rest | F_SEAL_WRITE) == 0);
+}
+
 } // namespace
 
 unique_handle memory_file(std::string_view bytes) {
   unique_handle file = make_memfd();
   if (file) {
-    constexpr int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
     if (!detail::write_all(file.get(), bytes) || ::lseek(file.get(), 0, SEEK_SET) != 0 ||
-        ::fcntl(file.get(), F_ADD_SEALS, seals) != 0) {
+        !seal(file.get())) {
       fail();
     }
     return file;

@@ -2,11 +2,14 @@
 
 #include "system.hpp"
 
+#include <cerrno>
+#include <functional>
 #include <memory>
 #include <new>
 #include <system_error>
-#include <thread>
 #include <utility>
+
+#include <process.h>
 
 namespace SUBPROC_NAMESPACE::detail {
 namespace {
@@ -18,16 +21,25 @@ struct thread_buffer {
 
 void CALLBACK end_buffer(void* buffer) { delete static_cast<thread_buffer*>(buffer); }
 
+unsigned __stdcall run_body(void* given) noexcept {
+  const std::unique_ptr<std::function<void()>> body(static_cast<std::function<void()>*>(given));
+  (*body)();
+  return 0;
+}
+
 } // namespace
 
 long process_number() noexcept { return static_cast<long>(::GetCurrentProcessId()); }
 
+// Not a std::thread that is detached: MinGW's frees what a thread that is just starting runs by.
 void start_background_thread(std::function<void()> body) {
-  try {
-    std::thread(std::move(body)).detach();
-  } catch (const std::system_error& error) { // the loop's may be of another kind
-    throw system_error(generic_error(static_cast<std::errc>(error.code().value())), "thread");
+  auto given = std::make_unique<std::function<void()>>(std::move(body));
+  const owned_handle thread(
+      reinterpret_cast<HANDLE>(::_beginthreadex(nullptr, 0, run_body, given.get(), 0, nullptr)));
+  if (!thread) {
+    throw system_error(generic_error(static_cast<std::errc>(errno)), "thread");
   }
+  static_cast<void>(given.release()); // the thread's now
 }
 
 // Not a thread_local: the run-time of MinGW frees those before it calls their destructors.

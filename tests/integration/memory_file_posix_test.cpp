@@ -122,6 +122,26 @@ TEST_SUITE("memory_file") {
     CHECK(names_in_shared_memory() == before);
   }
 
+  // A kernel does not seal pages against writing that are in use for a moment, as moved ones are.
+  TEST_CASE("memory_file: is sealed when the kernel is busy, and when it is old") {
+    if (const std::string part = own_part(); !part.empty()) {
+      constexpr int rest = F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+      const bool busy = part == "busy";
+      const int refused = rest | (busy ? F_SEAL_WRITE : F_SEAL_FUTURE_WRITE);
+      refuse_from_now_on({{SYS_fcntl, refused, 2}}, busy ? EBUSY : EINVAL);
+      check_handle();
+      CHECK(check_output(command("cat").in(memory("some bytes"))) == "some bytes");
+      return;
+    }
+    if (!platform_has(feature::memory_seal)) {
+      MESSAGE("excused here: the platform has no seals");
+      return;
+    }
+    const leak_check leaks;
+    run_part("busy");
+    run_part("old");
+  }
+
   TEST_CASE("memory_file: a child has what it was passed and no more [T13]") {
     const leak_check leaks;
     test_pipe gate;

@@ -142,7 +142,10 @@ int write_all(int stream, std::string_view text) {
   return 0;
 }
 
-void start_thread(std::function<void()> work) { std::thread(std::move(work)).detach(); }
+// MinGW's std::thread must not be detached while it starts.
+void start_thread(std::function<void()> work) {
+  static_cast<void>(new std::thread(std::move(work)));
+}
 
 int open_file(const std::string& path, file_use use) {
   const int flags = use == file_use::read         ? _O_RDONLY
