@@ -46,6 +46,8 @@ void check_options(const pool_options& options) {
        "halt.percent", "it is no number above 0, up to 100");
   need(options.halt.grace >= duration(), "halt.grace", "it is negative");
   need(options.window_interval > duration(), "window_interval", "it is not above 0");
+  need(std::ranges::all_of(options.job_executors, [](const auto& each) { return bool(each); }),
+       "job_executors", "one of them is empty");
 }
 
 pool_options checked(pool_options options) {
@@ -90,7 +92,7 @@ public:
             pool::sink to)
       : executor_(executor), timer_(executor), options_(checked(std::move(options))),
         machine_(options_, options_.seed ? *options_.seed : std::random_device()()),
-        source_(std::move(from)), sink_(std::move(to)) {
+        source_(std::move(from)), sink_(std::move(to)), running_on_(options_.job_executors.size()) {
     machine_.source_waits(); // until the run begins
   }
 
@@ -208,6 +210,7 @@ private:
     pool_result result;  ///< of the last try
     run_handler handler; ///< of a job that was submitted
     std::uint64_t ticket = 0;
+    std::optional<std::size_t> executor; ///< which of the job executors it is on
   };
 
   static std::exception_ptr aborted() {
@@ -457,7 +460,7 @@ private:
       cmd = std::move(next.next);
     }
     auto running = std::make_shared<run_operation>(
-        options_.job_executor ? options_.job_executor : executor_, run_kind::run,
+        executor_for(next), run_kind::run,
         run_handler::direct([self = shared_from_this(), at, &next](std::exception_ptr error,
                                                                    completed_process result) {
           next.result.error = std::move(error);
@@ -472,11 +475,21 @@ private:
       running->read_late();
       unread_.emplace_back(now + late, running);
     }
-    if (options_.job_executor) {
+    if (next.executor) {
       running->start_on_executor(std::move(cmd));
     } else {
       running->start(std::move(cmd), {});
     }
+  }
+
+  const asio::any_io_executor& executor_for(entry& next) {
+    if (running_on_.empty()) {
+      return executor_;
+    }
+    const auto fewest = std::ranges::min_element(running_on_);
+    ++*fewest;
+    next.executor = static_cast<std::size_t>(fewest - running_on_.begin());
+    return options_.job_executors[*next.executor];
   }
 
   /// False when that failed, which ends the job.
@@ -500,6 +513,9 @@ private:
     const auto now = steady_clock::now();
     entry& ended = jobs_[at];
     ended.running.reset();
+    if (ended.executor) {
+      --running_on_[*std::exchange(ended.executor, std::nullopt)];
+    }
     if (machine_.has_time_limits()) {
       ended.result.process.cmd = ended.next;
     }
@@ -555,6 +571,7 @@ private:
   pool::sink sink_;
   pool_handler handler_;
   std::exception_ptr error_;
+  std::vector<std::size_t> running_on_; ///< each of the job executors
   std::deque<entry> jobs_; ///< by their slots; a job that ends writes its result where it stays
   // By actions and ends that come, and those that a turn carries out.
   std::mutex inbox_mutex_;

@@ -134,7 +134,7 @@ std::string on_loop(const command& cmd, const std::string& output = {}) {
 
 std::string in_pool() {
   asio::io_context context;
-  pool jobs(context, {.concurrency = 1, .job_executor = context.get_executor()});
+  pool jobs(context, {.concurrency = 1, .job_executors = {context.get_executor()}});
   std::string result = "not completed";
   jobs.async_submit(counts(), [&](std::exception_ptr error, const completed_process& done) {
     result = outcome_of([&] {

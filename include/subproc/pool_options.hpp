@@ -10,6 +10,7 @@
 #include <functional>
 #include <limits>
 #include <optional>
+#include <vector>
 
 namespace SUBPROC_NAMESPACE {
 
@@ -114,12 +115,13 @@ struct pool_options {
   std::optional<double> timeout_factor{};
   retry_policy retry{};
   halt_policy halt{};
-  /// On whose threads commands are started, watched and read; any number of threads may run it, and
-  /// one a core is best. That spares each command two changes of threads, and holds a thread for
-  /// each start (some 50 µs, more from a slow disk): for programs whose loop has little else to do.
-  /// What shall die with its parent dies with that thread. Unset: a start has a thread of the
-  /// library's own, and the pool's executor does the rest.
-  asio::any_io_executor job_executor{};
+  /// On whose threads commands are started, watched and read: each on the one of these that has
+  /// the fewest just then. Best are as many loops as there are cores, `io_context(1)` on a thread
+  /// each (several threads of one loop wake each other for every command). That spares each command
+  /// two changes of threads, and holds a thread for each start (some 50 µs, more from a slow disk):
+  /// for programs whose loops have little else to do. What shall die with its parent dies with that
+  /// thread. Empty: a start has a thread of the library's own, and the pool's executor the rest.
+  std::vector<asio::any_io_executor> job_executors{};
   /// For the jitter; the same seed gives the same delays. Unset: a random one.
   std::optional<std::uint64_t> seed{};
 };

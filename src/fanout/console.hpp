@@ -22,8 +22,8 @@ void prepare_streams();
 /// UTF-8 where the system does not give bytes.
 std::vector<std::string> arguments(int argc, char** argv);
 
-/// As many of the jobs as there are descriptors for, each of which needs so many.
-std::size_t affordable(std::size_t jobs, std::size_t files_a_job);
+/// As many of the jobs as there are descriptors for: each needs so many, the program itself others.
+std::size_t affordable(std::size_t jobs, std::size_t files_a_job, std::size_t own_files);
 
 /// Bytes that a command of this program's environment may have in its arguments, as
 /// argument_size() counts them; with a limit of its stack fewer.

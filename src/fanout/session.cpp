@@ -55,7 +55,7 @@ public:
       records_.drop();
       throw;
     }
-    loop_.run(threads());
+    loop_.run();
     return ending_.exit_code();
   }
 
@@ -68,6 +68,8 @@ private:
         throw std::system_error(error, std::generic_category(), "--nice");
       }
     }
+    // A start holds its thread, and the cores can do no more of them at once.
+    loop_.start(std::min(options_.jobs, static_cast<std::size_t>(processors())));
     pool_.emplace(
         loop_.one_at_a_time(), how_to_run(), [this](subproc::command&) { return pull(); },
         [this](subproc::pool_result result) { finished(std::move(result)); });
@@ -118,7 +120,7 @@ private:
   subproc::pool_options how_to_run() {
     subproc::pool_options how;
     how.concurrency = options_.jobs;
-    how.job_executor = loop_.any_thread();
+    how.job_executors = loop_.each();
     how.keep_order = options_.keep_order;
     how.rate = options_.rate;
     how.timeout_factor = options_.timeout_factor;
@@ -260,12 +262,6 @@ private:
     options_.jobs =
         more ? throttle_.possible(options_.jobs + 1) : std::max<std::size_t>(1, options_.jobs - 1);
     pool_->set_concurrency(options_.jobs);
-    loop_.grow(threads());
-  }
-
-  // A start holds its thread, and the cores can do no more of them at once.
-  std::size_t threads() const {
-    return std::min(options_.jobs, static_cast<std::size_t>(processors()));
   }
 
   // The first signal is polite, the second is not.

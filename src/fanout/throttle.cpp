@@ -11,14 +11,18 @@ namespace {
 constexpr double most_stalled = 10; // percent of the time
 
 // Each holds two pipes and a pidfd, and one more while it starts; line by line two more pipes.
+constexpr std::size_t own_files = 13;
+constexpr std::size_t files_a_loop = 3;
 constexpr std::size_t files_a_job = 4;
 constexpr std::size_t files_a_streamed_job = 8;
 
 } // namespace
 
 std::size_t throttle::possible(std::size_t jobs) const {
-  return affordable(jobs != 0 ? jobs : static_cast<std::size_t>(processors()),
-                    options_.by_line ? files_a_streamed_job : files_a_job);
+  const auto cores = static_cast<std::size_t>(processors());
+  const std::size_t wanted = jobs != 0 ? jobs : cores;
+  return affordable(wanted, options_.by_line ? files_a_streamed_job : files_a_job,
+                    own_files + std::min(wanted, cores) * files_a_loop);
 }
 
 std::size_t throttle::window(const subproc::pool_summary& now) {

@@ -11,6 +11,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <exception>
@@ -29,6 +30,8 @@ using namespace subproc;
 using namespace subproc::test;
 
 namespace {
+
+using executors = std::vector<asio::any_io_executor>;
 
 class thread_launcher final : public launcher {
 public:
@@ -72,8 +75,7 @@ TEST_SUITE("pool") {
       const auto who = std::make_shared<thread_launcher>();
       std::size_t ended = 0;
       pool jobs(context, {.concurrency = here ? 3U : 1U,
-                          .job_executor = here ? asio::any_io_executor(context.get_executor())
-                                               : asio::any_io_executor()});
+                          .job_executors = here ? executors{context.get_executor()} : executors()});
       for (int i = 0; i < 3; ++i) {
         jobs.async_submit(steps({"exit:0"}).launcher(who),
                           [&](std::exception_ptr error, const completed_process&) {
@@ -86,6 +88,50 @@ TEST_SUITE("pool") {
       REQUIRE(who->started_on.size() == 3);
       for (const std::thread::id each : who->started_on) {
         CHECK((each == std::this_thread::get_id()) == here);
+      }
+    }
+  }
+
+  TEST_CASE("pool: of several job executors the one with the fewest commands has the next") {
+    const leak_check leaks;
+    asio::io_context context;
+    std::array<asio::io_context, 2> loops;
+    const auto who = std::make_shared<thread_launcher>();
+    std::size_t ended = 0;
+    pool jobs(context, {.concurrency = 4,
+                        .job_executors = {loops[0].get_executor(), loops[1].get_executor()}});
+    const auto submit = [&](const command& cmd) {
+      jobs.async_submit(command(cmd).launcher(who),
+                        [&](const std::exception_ptr&, const completed_process&) { ++ended; });
+    };
+    const auto starts_of = [&](asio::io_context& loop) {
+      const std::size_t before = who->started_on.size();
+      loop.poll();
+      return who->started_on.size() - before;
+    };
+    for (int i = 0; i < 2; ++i) {
+      submit(command(helper("forever")));
+      submit(steps({"exit:0"}));
+    }
+    context.poll();
+    CHECK(starts_of(loops[0]) == 2);
+    CHECK(starts_of(loops[1]) == 2);
+    while (ended < 2) { // those of the second
+      loops[1].run_one();
+      context.restart();
+      context.poll();
+    }
+    submit(steps({"exit:0"}));
+    submit(steps({"exit:0"}));
+    context.poll();
+    CHECK(starts_of(loops[0]) == 0);
+    loops[1].restart();
+    CHECK(starts_of(loops[1]) == 2);
+    jobs.kill();
+    while (ended < 6) {
+      for (asio::io_context* const each : {&context, &loops[0], &loops[1]}) {
+        each->restart();
+        each->poll();
       }
     }
   }
@@ -106,7 +152,7 @@ TEST_SUITE("pool") {
 
   TEST_CASE("pool: a start on the executor's threads that fails is a result like another") {
     asio::io_context context;
-    pool jobs(context, {.concurrency = 1, .job_executor = context.get_executor()});
+    pool jobs(context, {.concurrency = 1, .job_executors = {context.get_executor()}});
     int failed = 0;
     for (int i = 0; i < 2; ++i) {
       jobs.async_submit(command("/no/such/program"),
@@ -126,7 +172,7 @@ TEST_SUITE("pool") {
     asio::io_context busy; // comes to it later
     const auto who = std::make_shared<thread_launcher>();
     int cancelled = 0;
-    pool jobs(context, {.concurrency = 3, .job_executor = busy.get_executor()});
+    pool jobs(context, {.concurrency = 3, .job_executors = {busy.get_executor()}});
     for (int i = 0; i < 3; ++i) {
       jobs.async_submit(steps({"exit:0"}).launcher(who),
                         [&](std::exception_ptr error, const completed_process& result) {
@@ -153,7 +199,7 @@ TEST_SUITE("pool") {
     std::promise<pool_summary> done;
     pool jobs(
         asio::any_io_executor(asio::make_strand(threads.get_executor())),
-        {.concurrency = 8, .job_executor = threads.get_executor()},
+        {.concurrency = 8, .job_executors = {threads.get_executor()}},
         [&](command& next) {
           next = steps({"out:7", "exit:0"}).capture_output();
           return given++ < count ? next_command::ready : next_command::end;
@@ -597,6 +643,7 @@ TEST_SUITE("pool") {
     CHECK(refused({.rate = -1}) == "rate");
     CHECK(refused({.rate = nan}) == "rate");
     CHECK(refused({.burst = 0}) == "burst");
+    CHECK(refused({.job_executors = executors(1)}) == "job_executors");
     CHECK(refused({.timeout_factor = 0}) == "timeout_factor");
     CHECK(refused({.retry = {.factor = 0.5}}) == "retry.factor");
     CHECK(refused({.retry = {.jitter = 1.5}}) == "retry.jitter");

@@ -60,7 +60,7 @@ private:
     how.concurrency = 1 + dice_.below(4);
     how.keep_order = dice_.chance();
     if (dice_.chance()) {
-      how.job_executor = context.get_executor();
+      how.job_executors = {context.get_executor()};
     }
     how.retry.retries = dice_.below(3);
     if (dice_.below(4) == 0) {

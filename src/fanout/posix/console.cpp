@@ -43,8 +43,8 @@ void prepare_streams() {
 
 std::vector<std::string> arguments(int argc, char** argv) { return {argv, argv + argc}; }
 
-std::size_t affordable(std::size_t jobs, std::size_t files_a_job) {
-  constexpr rlim_t own = 16;
+std::size_t affordable(std::size_t jobs, std::size_t files_a_job, std::size_t own_files) {
+  const rlim_t own = own_files;
   const rlim_t each = files_a_job;
   rlimit open_files{};
   if (::getrlimit(RLIMIT_NOFILE, &open_files) != 0 || open_files.rlim_cur == RLIM_INFINITY) {

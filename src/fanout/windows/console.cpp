@@ -73,7 +73,8 @@ std::vector<std::string> arguments(int argc, char** argv) {
   return texts;
 }
 
-std::size_t affordable(std::size_t jobs, std::size_t) { return jobs; } // handles are millions
+// Handles are millions.
+std::size_t affordable(std::size_t jobs, std::size_t, std::size_t) { return jobs; }
 
 // Of CreateProcessW: UTF-16 of no more units than UTF-8 has bytes. Quotes within are rare.
 std::size_t room_for_arguments(std::uint64_t) { return 30000; }
