@@ -10,7 +10,7 @@ namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
 // From here on malloc gives each string a mapping of its own.
-constexpr std::size_t large = 48 << 20;
+constexpr std::size_t large = 24 << 20;
 
 // Growth by what arrives would copy a large capture once a read. Doubling has touched every page
 // twice in the end; what is only reserved costs nothing where the system takes that at its word.
@@ -20,8 +20,8 @@ void grow(std::string& to, std::size_t more) {
   if (to.capacity() >= least) {
     return;
   }
-  for (std::size_t factor = reserves_for_free && to.capacity() > large ? 32 : 2; factor > 1;
-       factor /= 4) {
+  for (std::size_t factor = reserves_for_free && to.capacity() > large ? 64 : 2; factor > 1;
+       factor /= 2) {
     try {
       to.reserve(std::max(least, factor * to.capacity()));
       return;
