@@ -123,6 +123,33 @@ void check_taken(const exit_status& status, int code) {
 
 std::atomic<int> sigchld_count = 0;
 
+// All are seen to end: some one after the other, the last first, and the rest at once.
+void kill_on_four_loops(int count, int one_by_one) {
+  std::array<asio::io_context, 4> contexts;
+  std::vector<process> children;
+  std::atomic<int> seen = 0;
+  for (int i = 0; i < count; ++i) {
+    asio::io_context& context = contexts[static_cast<std::size_t>(i) % contexts.size()];
+    const int group = children.empty() ? 0 : children.front().pid();
+    children.emplace_back(context, command(helper("forever")).process_group(group));
+    children.back().async_wait([&seen](error_code, exit_status status) {
+      seen += status == exit_status::from_signal(SIGKILL) ? 1 : 0;
+    });
+  }
+  std::vector<std::thread> threads;
+  for (asio::io_context& context : contexts) {
+    threads.emplace_back([&context] { context.run(); });
+  }
+  for (int i = count - 1; i >= count - one_by_one; --i) {
+    REQUIRE(::kill(children[static_cast<std::size_t>(i)].pid(), SIGKILL) == 0);
+  }
+  REQUIRE(::kill(-children.front().pid(), SIGKILL) == 0);
+  for (std::thread& each : threads) {
+    each.join();
+  }
+  CHECK(seen == count);
+}
+
 } // namespace
 
 TEST_SUITE("exit_watch") {
@@ -640,30 +667,7 @@ TEST_SUITE("exit_watch") {
     if (::setrlimit(RLIMIT_NOFILE, &files) != 0) {
       std::_Exit(left_out);
     }
-    std::array<asio::io_context, 4> contexts;
-    std::vector<process> children;
-    std::atomic<int> seen = 0;
-    for (int i = 0; i < count; ++i) {
-      asio::io_context& context = contexts[static_cast<std::size_t>(i) % contexts.size()];
-      const int group = children.empty() ? 0 : children.front().pid();
-      children.emplace_back(context, command(helper("forever")).process_group(group));
-      children.back().async_wait([&seen](error_code, exit_status status) {
-        seen += status == exit_status::from_signal(SIGKILL) ? 1 : 0;
-      });
-    }
-    std::vector<std::thread> threads;
-    for (asio::io_context& context : contexts) {
-      threads.emplace_back([&context] { context.run(); });
-    }
-    // Some one after the other, the last first, and the rest at once.
-    for (int i = count - 1; i > count / 2; --i) {
-      REQUIRE(::kill(children[static_cast<std::size_t>(i)].pid(), SIGKILL) == 0);
-    }
-    REQUIRE(::kill(-children.front().pid(), SIGKILL) == 0);
-    for (std::thread& each : threads) {
-      each.join();
-    }
-    CHECK(seen == count);
+    kill_on_four_loops(count, count / 2);
   }
 
   TEST_CASE("exit_watch: children that die all at once on four loops are all seen [T28]") {
@@ -680,28 +684,7 @@ TEST_SUITE("exit_watch") {
     ::getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &files);
-
-    constexpr int count = times(250);
-    std::array<asio::io_context, 4> contexts;
-    std::vector<process> children;
-    std::atomic<int> seen = 0;
-    for (int i = 0; i < count; ++i) {
-      asio::io_context& context = contexts[static_cast<std::size_t>(i) % contexts.size()];
-      const int group = children.empty() ? 0 : children.front().pid();
-      children.emplace_back(context, command(helper("forever")).process_group(group));
-      children.back().async_wait([&seen](error_code, exit_status status) {
-        seen += status == exit_status::from_signal(SIGKILL) ? 1 : 0;
-      });
-    }
-    std::vector<std::thread> threads;
-    for (asio::io_context& context : contexts) {
-      threads.emplace_back([&context] { context.run(); });
-    }
-    REQUIRE(::kill(-children.front().pid(), SIGKILL) == 0);
-    for (std::thread& each : threads) {
-      each.join();
-    }
-    CHECK(seen == count);
+    kill_on_four_loops(times(250), 0);
   }
 
 } // TEST_SUITE
