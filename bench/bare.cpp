@@ -53,7 +53,7 @@ auto repeat(Spawn spawn) {
 /// The ticks of a loop that has nothing else to do.
 samples tick_idle(const std::string&, int count) {
   asio::io_context context;
-  ticker ticks(context);
+  ticker<asio::steady_timer> ticks(context);
   while (ticks.ticks().size() < static_cast<std::size_t>(count)) {
     context.run_one();
   }
@@ -63,7 +63,7 @@ samples tick_idle(const std::string&, int count) {
 /// The ticks of a loop while a thread beside it spawns.
 samples tick_beside_thread(const std::string& program, int count) {
   asio::io_context context;
-  ticker ticks(context);
+  ticker<asio::steady_timer> ticks(context);
   std::exception_ptr problem;
   std::thread spawner([&] {
     try {
