@@ -368,12 +368,12 @@ private:
   std::unique_ptr<communicate_machine> communicate_;
   communicate_handler communicate_handler_;
   std::uint64_t communicate_id_ = 0;
-  bool communicate_blocking_ = false;
-  bool reads_late_ = false;
   timer communicate_wake_;
   std::unique_ptr<stop_operation> stop_;
-  bool stop_blocking_ = false;
   spawn_handler spawn_handler_;
+  bool communicate_blocking_ = false;
+  bool reads_late_ = false;
+  bool stop_blocking_ = false;
   bool launching_ = false;
   bool forced_ = false;
   bool exit_untold_ = false;
