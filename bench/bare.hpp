@@ -143,18 +143,23 @@ public:
         }
         throw_errno("epoll_wait");
       }
-      siginfo_t info{};
-      if (syscall(SYS_waitid, P_PIDFD, event.data.fd, &info, WEXITED | WNOHANG, nullptr) < 0) {
-        throw_errno("waitid");
-      }
-      if (info.si_pid != 0) {
+      if (reap(event.data.fd)) {
         close(event.data.fd);
-        if (info.si_status != 0) {
-          throw std::runtime_error("the child failed");
-        }
         return;
       }
     }
+  }
+
+  /// Whether the child has ended, and then it is gone.
+  static bool reap(int pidfd) {
+    siginfo_t info{};
+    if (syscall(SYS_waitid, P_PIDFD, pidfd, &info, WEXITED | WNOHANG, nullptr) < 0) {
+      throw_errno("waitid");
+    }
+    if (info.si_pid != 0 && info.si_status != 0) {
+      throw std::runtime_error("the child failed");
+    }
+    return info.si_pid != 0;
   }
 
   sample spawn_and_reap(const char* program) {

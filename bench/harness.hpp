@@ -85,6 +85,7 @@ struct series {
   std::vector<double> held;
   std::vector<double> wall_ratio; ///< one a round
   std::vector<double> held_ratio;
+  std::vector<double> wall_turn; ///< one a round; NaN for a turn that was not taken
 };
 
 /// In each round all take their turns, by number and in an order of its own; then it is weighed.
@@ -140,6 +141,7 @@ inline std::vector<series> run_rounds(field& all, const std::vector<contestant>&
   };
   in_rounds(plan.rounds, who.size(), take_turn, [&] {
     for (std::size_t i = 0; i < who.size(); ++i) {
+      results[i].wall_turn.push_back(wall[i]);
       if (!std::isnan(wall[i] / wall[0])) {
         results[i].wall_ratio.push_back(wall[i] / wall[0]);
       }
@@ -174,6 +176,10 @@ inline std::string ratio_with_spread(const std::vector<double>& ratios) {
          fixed(quantile(ratios, 0.75), 2) + ')';
 }
 
+inline std::string verdict(double measured, double limit) {
+  return measured <= limit ? "met" : "missed by " + fixed((measured / limit - 1) * 100, 1) + " %";
+}
+
 inline void print_row(const std::vector<std::string>& cells) {
   for (const std::string& cell : cells) {
     std::cout << "| " << cell << ' ';
@@ -206,6 +212,19 @@ inline std::string value_in(const char* file, const std::string& key) {
 
 inline std::size_t available_mebibytes() {
   return std::strtoul(value_in("/proc/meminfo", "MemAvailable").c_str(), nullptr, 10) >> 10;
+}
+
+/// Whether all contestants may hold that much at once; all are started.
+inline bool have_memory(field& all, const std::vector<contestant>& who, std::size_t mebibytes,
+                        std::ostream& left_out) {
+  all.touch(who, 0);
+  const std::size_t needed = mebibytes * (all.processes() + 1);
+  if (needed <= available_mebibytes()) {
+    return true;
+  }
+  left_out << "\n**Not measured: " << mebibytes << " MiB touched (" << needed
+           << " MiB of memory are not there).**\n";
+  return false;
 }
 
 /// How much of the processors' time went to others than this program and its descendants.

@@ -6,6 +6,7 @@
 #include <asio/awaitable.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
+#include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include <cerrno>
@@ -138,7 +139,7 @@ public:
 
   samples tick_beside_async_spawn(const std::string& program, int count) {
     context_.restart();
-    ticker ticks(context_);
+    ticker<asio::steady_timer> ticks(context_);
     const async_spawn_chain chain(context_, program, count);
     while (!chain.done()) {
       context_.run_one();
@@ -151,7 +152,7 @@ public:
 
   samples tick_on_loop(const std::string& program, int count) {
     samples measured;
-    ticker ticks(context_);
+    ticker<asio::steady_timer> ticks(context_);
     run_until_done(spawn_on_loop(context_, program, count, measured));
     ticks.stop();
     context_.run();

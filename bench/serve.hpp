@@ -6,6 +6,7 @@
 //   (at the start)               hello <version>
 //   touch <bytes>                ok 0
 //   live <count> <program>       ok 0
+//   memory                       ok 1, then a line "<bytes of the heap in use> <bytes resident>"
 //   run <name> <count> <program> ok <lines>, then a line "<wall ns> <held ns>" for each sample
 //
 // A request that fails is answered by "error <text>".
@@ -13,12 +14,14 @@
 #include "samples.hpp"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <fstream>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -108,6 +111,14 @@ private:
   int writer_ = -1;
 };
 
+/// What the process has of the heap and of the system's memory, in bytes.
+inline sample memory_in_use() {
+  const struct mallinfo2 heap = mallinfo2();
+  std::int64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages >> pages;
+  return {static_cast<std::int64_t>(heap.uordblks + heap.hblkhd), pages * sysconf(_SC_PAGESIZE)};
+}
+
 class server {
 public:
   explicit server(service what) : service_(std::move(what)) {
@@ -151,6 +162,9 @@ private:
       request >> bytes;
       memory_.resize(bytes);
       return {};
+    }
+    if (verb == "memory") {
+      return {memory_in_use()};
     }
     if (verb == "live" && service_.live) {
       int count = 0;

@@ -72,10 +72,6 @@ void print_results(const std::string& heading, const std::vector<series>& result
   }
 }
 
-std::string verdict(double measured, double limit) {
-  return measured <= limit ? "met" : "missed by " + fixed((measured / limit - 1) * 100, 1) + " %";
-}
-
 void print_goals(const std::string& child, std::size_t mebibytes,
                  const std::vector<series>& results) {
   const std::string where = title(child, mebibytes);
@@ -106,11 +102,7 @@ int main(int argc, char** argv) {
   std::ostringstream left_out;
   std::vector<std::tuple<std::string, std::size_t, std::vector<series>>> measured;
   for (const std::size_t mebibytes : chosen.mebibytes) {
-    all.touch(contestants, 0);
-    const std::size_t needed = mebibytes * (all.processes() + 1);
-    if (needed > available_mebibytes()) {
-      left_out << "\n**Not measured: " << mebibytes << " MiB touched (" << needed
-               << " MiB of memory are not there).**\n";
+    if (!have_memory(all, contestants, mebibytes, left_out)) {
       continue;
     }
     all.touch(contestants, mebibytes);

@@ -2,15 +2,19 @@
 
 #include "samples.hpp"
 
-#include <asio/io_context.hpp>
-#include <asio/steady_timer.hpp>
+#include <chrono>
 
 namespace bench {
 
 /// A timer of 1 ms that is armed anew each time it fires: how late a busy loop serves others.
+/// `Timer` is the steady_timer of Asio or of Boost.Asio.
+template <class Timer>
 class ticker {
 public:
-  explicit ticker(asio::io_context& context) : timer_(context) { arm(); }
+  template <class Context>
+  explicit ticker(Context& context) : timer_(context) {
+    arm();
+  }
 
   void stop() {
     stopped_ = true;
@@ -24,7 +28,7 @@ private:
   void arm() {
     const auto armed = now_ns();
     timer_.expires_after(std::chrono::milliseconds(1));
-    timer_.async_wait([this, armed](const asio::error_code& error) {
+    timer_.async_wait([this, armed](const auto& error) {
       if (error) {
         return;
       }
@@ -35,7 +39,7 @@ private:
     });
   }
 
-  asio::steady_timer timer_;
+  Timer timer_;
   samples ticks_;
   bool stopped_ = false;
 };

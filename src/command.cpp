@@ -55,27 +55,27 @@ std::string utf8_of(std::wstring_view text) {
 // Repeated numbers are harmless, as in Python. 0, 1 and 2 are left out: in(), out() and err() say
 // what they are, and the child has them anyway.
 command& command::pass_fds(const std::vector<int>& fds) & {
-  pass_fds_.clear();
+  std::vector<fd_mapping> mappings;
   for (const int number : fds) {
     const fd_mapping same{number, number};
     const bool stream = number >= 0 && number <= 2;
-    if (!stream && std::ranges::find(pass_fds_, same) == pass_fds_.end()) {
-      pass_fds_.push_back(same);
+    if (!stream && std::ranges::find(mappings, same) == mappings.end()) {
+      mappings.push_back(same);
     }
   }
-  return *this;
+  return map_fds(std::move(mappings));
 }
 
 command& command::executable(std::string path) & {
-  if (shell_) {
-    args_.front() = path;
+  if (is_shell()) {
+    options_.change().args.front() = path;
   }
-  return set(executable_, std::move(path));
+  return set(&options::executable, std::move(path));
 }
 
 bool command::accepts(const exit_status& status) const noexcept {
   const std::optional<long long> code = status.exit_code();
-  return code && std::ranges::find(ok_codes_, *code) != ok_codes_.end();
+  return code && std::ranges::find(ok_codes(), *code) != ok_codes().end();
 }
 
 // A command that cannot start prints as well: its NUL bytes show as `\0`.

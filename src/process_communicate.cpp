@@ -80,7 +80,7 @@ void process_core::close_end(pipe_end& pipe) noexcept {
 }
 
 void process_core::close_all_pipes() noexcept {
-  for (pipe_end& pipe : pipes_) {
+  for (pipe_end& pipe : pipes()) {
     close_end(pipe);
   }
   close_sinks();
@@ -88,17 +88,17 @@ void process_core::close_all_pipes() noexcept {
 
 bool process_core::is_open(stream_id stream) noexcept {
   const lock held(mutex_);
-  return static_cast<bool>(end(stream).handle);
+  return has(stream);
 }
 
 native_handle_type process_core::handle(stream_id stream) noexcept {
   const lock held(mutex_);
-  return end(stream).handle.get();
+  return has(stream) ? end(stream).handle.get() : invalid_handle;
 }
 
 unique_handle process_core::release_stream(stream_id stream) noexcept {
   const lock held(mutex_);
-  if (communicating()) {
+  if (communicating() || !has(stream)) {
     return {};
   }
   pipe_end& pipe = end(stream);
@@ -111,26 +111,24 @@ unique_handle process_core::release_stream(stream_id stream) noexcept {
 
 void process_core::close_stream(stream_id stream) noexcept {
   const lock held(mutex_);
-  if (!communicating()) {
+  if (!communicating() && has(stream)) {
     close_end(end(stream));
   }
 }
 
 void process_core::cancel_stream(stream_id stream) noexcept {
   const lock held(mutex_);
-  pipe_end& pipe = end(stream);
-  if (pipe.busy()) {
-    cancel_watch(pipe.waiting);
-    end_user_io(pipe, asio::error::operation_aborted);
+  if (has(stream) && end(stream).busy()) {
+    cancel_watch(end(stream).waiting);
+    end_user_io(end(stream), asio::error::operation_aborted);
   }
 }
 
 bool process_core::user_may_use(stream_id stream, error_code& ec) noexcept {
-  const pipe_end& pipe = end(stream);
   ec = {};
-  if (!pipe.handle) {
+  if (!has(stream)) {
     ec = asio::error::bad_descriptor;
-  } else if (pipe.busy() || communicating()) {
+  } else if (end(stream).busy() || communicating()) {
     ec = make_error_code(errc::operation_pending);
   }
   return !ec;
@@ -201,10 +199,9 @@ std::size_t process_core::read_pipe(pipe_end& pipe, void* data, std::size_t size
 
 void process_core::hand_over_read_ahead() {
   for (const stream_id stream : {stream_id::out, stream_id::err}) {
-    read_ahead& ahead = end(stream).ahead;
-    if (!ahead.empty() && end(stream).handle) {
-      communicate_->received(stream, ahead.view());
-      ahead.clear();
+    if (has(stream) && !end(stream).ahead.empty()) {
+      communicate_->received(stream, end(stream).ahead.view());
+      end(stream).ahead.clear();
     }
   }
 }
@@ -231,24 +228,23 @@ error_code process_core::begin_communicate(std::string input, steady_clock::time
   if (!child_) {
     return make_error_code(errc::no_child);
   }
-  if (communicating() ||
-      std::any_of(pipes_.begin(), pipes_.end(), [](const pipe_end& pipe) { return pipe.busy(); })) {
+  if (communicating() || std::ranges::any_of(pipes(), &pipe_end::busy)) {
     return make_error_code(errc::operation_pending);
   }
   if (!communicate_) {
     communicate_machine::setup setup;
-    setup.in = static_cast<bool>(end(stream_id::in).handle);
-    setup.out = static_cast<bool>(end(stream_id::out).handle);
-    setup.err = static_cast<bool>(end(stream_id::err).handle);
-    setup.out_teed = static_cast<bool>(tee_of(stream_id::out).sink);
-    setup.err_teed = static_cast<bool>(tee_of(stream_id::err).sink);
+    setup.in = has(stream_id::in);
+    setup.out = has(stream_id::out);
+    setup.err = has(stream_id::err);
+    setup.out_teed = streams_ && tee_of(stream_id::out).sink;
+    setup.err_teed = streams_ && tee_of(stream_id::err).sink;
     setup.ordered = command_.has_ordered_output();
     setup.limit = command_.limit();
     setup.drain_timeout = command_.drain_timeout();
     setup.inactivity_timeout = command_.inactivity_timeout();
     setup.started = started_;
-    communicate_.emplace(setup);
-    if (input.empty() && command_.input() && end(stream_id::in).handle) {
+    communicate_ = std::make_unique<communicate_machine>(setup);
+    if (input.empty() && command_.input() && has(stream_id::in)) {
       input = *command_.input();
     }
     if (report_) {
@@ -256,11 +252,11 @@ error_code process_core::begin_communicate(std::string input, steady_clock::time
     }
   } else {
     // Ends that the user has closed or taken since the last call are over.
-    if (!end(stream_id::in).handle) {
+    if (!has(stream_id::in)) {
       communicate_->closed_in();
     }
     for (const stream_id stream : {stream_id::out, stream_id::err}) {
-      if (!end(stream).handle) {
+      if (!has(stream)) {
         communicate_->ended(stream);
       }
     }
@@ -304,8 +300,8 @@ void process_core::feed() {
 
 // Reads until nothing is there, up to about `most` bytes.
 void process_core::drain(stream_id stream, std::size_t most) {
-  pipe_end& pipe = end(stream);
   for (std::size_t done = 0; done < most && communicate_->wants_read(stream);) {
+    pipe_end& pipe = end(stream);
     const std::span<char> buffer = scratch(pipe.grown ? large_read : small_read);
     try {
       if (pipe.grown) { // a small capture must not take more than it holds
@@ -390,7 +386,7 @@ void process_core::sink_woken(stream_id stream, std::uint64_t generation, error_
 }
 
 void process_core::close_sinks() noexcept {
-  for (tee_end& tee : tees_) {
+  for (tee_end& tee : tees()) {
     cancel_watch(tee.waiting);
     tee.waiting.ready.reset();
     tee.sink = {};
@@ -410,9 +406,9 @@ void process_core::sweep() {
 }
 
 // Not where somebody sees when a byte is read, or before which other.
-bool process_core::may_read_late() const noexcept {
+bool process_core::may_read_late() noexcept {
   return child_ && !report_ && !command_.has_ordered_output() && !command_.inactivity_timeout() &&
-         std::ranges::none_of(tees_, [](const tee_end& tee) { return bool(tee.sink); });
+         std::ranges::none_of(tees(), [](const tee_end& tee) { return bool(tee.sink); });
 }
 
 void process_core::read_now() {
@@ -431,11 +427,11 @@ void process_core::step_communicate() {
   if (machine.wants_sweep()) {
     sweep();
   }
-  if (!end(stream_id::in).waiting.armed) {
+  if (has(stream_id::in) && !end(stream_id::in).waiting.armed) {
     feed();
   }
   for (const stream_id stream : {stream_id::out, stream_id::err}) {
-    if (!tee_of(stream).waiting.armed) {
+    if (streams_ && !tee_of(stream).waiting.armed) {
       pass(stream);
     }
   }
@@ -453,10 +449,10 @@ void process_core::pump_communicate() {
   step_communicate();
   if (machine.done()) {
     reads_late_ = false;
-    for (pipe_end& pipe : pipes_) {
+    for (pipe_end& pipe : pipes()) {
       cancel_watch(pipe.waiting);
     }
-    for (tee_end& tee : tees_) {
+    for (tee_end& tee : tees()) {
       cancel_watch(tee.waiting);
     }
     disarm(communicate_wake_);

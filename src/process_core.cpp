@@ -43,11 +43,18 @@ void process_core::prepare_loop() {
 
 process_core::birth process_core::start_child(const command& as) {
   birth born;
-  born.sinks = output_sinks(command_);
+  // All memory is taken before there is a child.
+  born.ends = std::make_unique<streams>();
+  output_sinks sinks(command_);
+  born.ends->tees[0].sink = std::move(sinks.out);
+  born.ends->tees[1].sink = std::move(sinks.err);
   born.before = steady_clock::now();
   const auto who = command_.launcher() ? command_.launcher() : usual_launcher();
   born.child = who->start(as);
   born.start_time = std::chrono::system_clock::now();
+  if (!born.child.in && !born.child.out && !born.child.err) {
+    born.ends.reset();
+  }
   return born;
 }
 
@@ -192,11 +199,12 @@ void process_core::attach(birth born) {
   child_ = std::move(born.child.child);
   pid_ = child_->pid();
   launched_by_ = born.child.launched_by;
-  end(stream_id::in).handle = std::move(born.child.in);
-  end(stream_id::out).handle = std::move(born.child.out);
-  end(stream_id::err).handle = std::move(born.child.err);
-  tee_of(stream_id::out).sink = std::move(born.sinks.out);
-  tee_of(stream_id::err).sink = std::move(born.sinks.err);
+  streams_ = std::move(born.ends);
+  if (streams_) {
+    end(stream_id::in).handle = std::move(born.child.in);
+    end(stream_id::out).handle = std::move(born.child.out);
+    end(stream_id::err).handle = std::move(born.child.err);
+  }
   started_ = born.before;
   start_time_ = born.start_time;
 }
@@ -321,7 +329,7 @@ void process_core::drop() noexcept {
 void process_core::abandon_loop() noexcept {
   std::list<waiter> waiters;
   communicate_handler communicate;
-  std::optional<stop_operation> stop;
+  std::unique_ptr<stop_operation> stop;
   spawn_handler spawn;
   std::array<io_handler, 3> io;
   std::array<text_handler, 3> texts;
@@ -331,22 +339,20 @@ void process_core::abandon_loop() noexcept {
     const lock held(mutex_);
     waiters.swap(waiters_);
     communicate = std::move(communicate_handler_);
-    if (stop_) {
-      stop.emplace(std::move(*stop_));
-      stop_.reset();
-    }
+    stop = std::move(stop_);
     spawn = std::move(spawn_handler_);
-    for (std::size_t i = 0; i < pipes_.size(); ++i) {
-      io[i] = std::move(pipes_[i].user.handler);
-      texts[i] = std::move(pipes_[i].user.on_text);
-      if (pipes_[i].lines) {
-        lines[i] = std::move(pipes_[i].lines->waiting);
+    for (std::size_t i = 0; pipe_end & pipe : pipes()) {
+      io[i] = std::move(pipe.user.handler);
+      texts[i] = std::move(pipe.user.on_text);
+      if (pipe.lines) {
+        lines[i] = std::move(pipe.lines->waiting);
       }
-      ++pipes_[i].waiting.generation;
-      pipes_[i].waiting.armed = false;
-      pipes_[i].waiting.ready.reset();
+      ++pipe.waiting.generation;
+      pipe.waiting.armed = false;
+      pipe.waiting.ready.reset();
+      ++i;
     }
-    for (tee_end& tee : tees_) {
+    for (tee_end& tee : tees()) {
       ++tee.waiting.generation;
       tee.waiting.armed = false;
       tee.waiting.ready.reset();

@@ -12,12 +12,14 @@
 
 #include <asio/steady_timer.hpp>
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 
 namespace SUBPROC_NAMESPACE::detail {
 
@@ -56,6 +58,9 @@ private:
 ///
 /// Each thing that waits on the loop (exit, three pipes, timers) carries a generation: a wake-up of
 /// an earlier generation was cancelled and is ignored.
+///
+/// There may be ten thousand of these that do nothing but wait for their children: what only some
+/// of them need is made at first need.
 class process_core : public std::enable_shared_from_this<process_core> {
 public:
   process_core(asio::any_io_executor executor, command&& cmd);
@@ -170,14 +175,6 @@ private:
 
   using lock = std::unique_lock<telling_mutex>;
 
-  /// A child that was just started.
-  struct birth {
-    launched_child child;
-    output_sinks sinks;
-    steady_clock::time_point before;
-    std::chrono::system_clock::time_point start_time;
-  };
-
   /// A wait on the loop.
   struct watch {
     readiness ready;
@@ -186,7 +183,7 @@ private:
   };
 
   struct timer {
-    std::optional<asio::steady_timer> clock;
+    std::unique_ptr<asio::steady_timer> clock;
     std::uint64_t generation = 0;
     steady_clock::time_point armed_for = steady_clock::time_point::max();
   };
@@ -220,6 +217,20 @@ private:
     watch waiting;
   };
 
+  /// All of a process that has pipes.
+  struct streams {
+    std::array<pipe_end, 3> pipes;
+    std::array<tee_end, 2> tees;
+  };
+
+  /// A child that was just started.
+  struct birth {
+    launched_child child;
+    std::unique_ptr<streams> ends; ///< none when it has no pipes
+    steady_clock::time_point before;
+    std::chrono::system_clock::time_point start_time;
+  };
+
   struct waiter {
     std::uint64_t id;
     wait_handler handler;
@@ -233,9 +244,20 @@ private:
     timer wake;
   };
 
-  pipe_end& end(stream_id stream) noexcept { return pipes_[static_cast<std::size_t>(stream)]; }
+  // Those of a process that has pipes.
+  pipe_end& end(stream_id stream) noexcept {
+    return streams_->pipes[static_cast<std::size_t>(stream)];
+  }
+  tee_end& tee_of(stream_id stream) noexcept { return streams_->tees[stream == stream_id::err]; }
 
-  tee_end& tee_of(stream_id stream) noexcept { return tees_[stream == stream_id::err]; }
+  // Those of any, which may have none.
+  bool has(stream_id stream) noexcept { return streams_ && end(stream).handle; }
+  std::span<pipe_end> pipes() noexcept {
+    return streams_ ? std::span<pipe_end>(streams_->pipes) : std::span<pipe_end>();
+  }
+  std::span<tee_end> tees() noexcept {
+    return streams_ ? std::span<tee_end>(streams_->tees) : std::span<tee_end>();
+  }
 
   void prepare_loop();
   birth start_child(const command& as);
@@ -298,7 +320,7 @@ private:
   void sink_woken(stream_id stream, std::uint64_t generation, error_code ec);
   void close_sinks() noexcept;
   void sweep();
-  bool may_read_late() const noexcept;
+  bool may_read_late() noexcept;
   void step_communicate();
   void pump_communicate();
   void communicate_timer(std::uint64_t generation);
@@ -342,17 +364,16 @@ private:
   timer reap_again_;
   steady_clock::duration reap_pause_{};
   std::list<waiter> waiters_;
-  std::array<pipe_end, 3> pipes_;
-  std::array<tee_end, 2> tees_;
-  std::optional<communicate_machine> communicate_;
+  std::unique_ptr<streams> streams_;
+  std::unique_ptr<communicate_machine> communicate_;
   communicate_handler communicate_handler_;
   std::uint64_t communicate_id_ = 0;
+  timer communicate_wake_;
+  std::unique_ptr<stop_operation> stop_;
+  spawn_handler spawn_handler_;
   bool communicate_blocking_ = false;
   bool reads_late_ = false;
-  timer communicate_wake_;
-  std::optional<stop_operation> stop_;
   bool stop_blocking_ = false;
-  spawn_handler spawn_handler_;
   bool launching_ = false;
   bool forced_ = false;
   bool exit_untold_ = false;

@@ -18,7 +18,7 @@ void process_core::set_timer(timer& what, steady_clock::time_point when, Member 
   }
   what.armed_for = when;
   if (!what.clock) {
-    what.clock.emplace(executor_);
+    what.clock = std::make_unique<asio::steady_timer>(executor_);
   }
   what.clock->expires_at(when);
   what.clock->async_wait(

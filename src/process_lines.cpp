@@ -112,7 +112,7 @@ line_piece process_core::text(stream_id stream, const text_request& wanted, erro
 
 std::string_view process_core::buffered(stream_id stream) noexcept {
   const lock held(mutex_);
-  return end(stream).ahead.view();
+  return streams_ ? end(stream).ahead.view() : std::string_view();
 }
 
 void process_core::open_lines(const line_source_ptr& lines, stream_id first, stream_id last,
@@ -227,7 +227,7 @@ void process_core::finish_lines(line_source_ptr lines, error_code ec) noexcept {
     return;
   }
   lines->end = ec;
-  for (pipe_end& pipe : pipes_) {
+  for (pipe_end& pipe : pipes()) {
     if (pipe.lines == lines) {
       cancel_watch(pipe.waiting);
       pipe.lines.reset();

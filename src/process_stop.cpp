@@ -93,7 +93,7 @@ void process_core::async_stop(std::vector<stop_step> steps, asio::cancellation_s
     return;
   }
   const std::uint64_t id = ++last_id_;
-  stop_.emplace(stop_operation{
+  stop_ = std::make_unique<stop_operation>(stop_operation{
       stop_machine(std::move(steps), scope_ == scope::process), std::move(handler), id, {}});
   // Generations go on from operation to operation: an old wake-up must not fit a new timer.
   stop_->wake.generation = id << 32;

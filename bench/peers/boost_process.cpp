@@ -1,6 +1,7 @@
 // Boost.Process v2 on a Boost.Asio loop: its default launcher, which forks, and its vfork one.
 
 #include "../serve.hpp"
+#include "../ticker.hpp"
 
 // With std::filesystem, 1.81 forgets to include some of what it uses.
 #include <boost/container_hash/hash.hpp>
@@ -64,6 +65,17 @@ samples run(const std::string& program, int count) {
   return measured;
 }
 
+template <class Launcher>
+samples tick(const std::string& program, int count) {
+  boost::asio::io_context& context = loop();
+  ticker<boost::asio::steady_timer> ticks(context);
+  run<Launcher>(program, count);
+  ticks.stop();
+  context.restart();
+  context.run();
+  return ticks.ticks();
+}
+
 } // namespace
 
 int main() {
@@ -72,5 +84,7 @@ int main() {
                     std::to_string(BOOST_VERSION / 100 % 1000);
   offered.run["default"] = &run<process_v2::default_process_launcher>;
   offered.run["vfork"] = &run<process_v2::posix::vfork_launcher>;
+  offered.run["tick-default"] = &tick<process_v2::default_process_launcher>;
+  offered.run["tick-vfork"] = &tick<process_v2::posix::vfork_launcher>;
   return serve(std::move(offered));
 }

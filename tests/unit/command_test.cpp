@@ -5,12 +5,16 @@
 #include "../platform.hpp"
 #include "../printing.hpp"
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <list>
 #include <memory>
 #include <span>
 #include <sstream>
+#include <thread>
+#include <utility>
+#include <vector>
 
 namespace {
 
@@ -49,6 +53,55 @@ TEST_SUITE("command") {
     CHECK(args_of({"a", "b"}) == strings{"a", "b"});
     CHECK(command{"a", "b"}.args() == strings{"a", "b"});
     CHECK(command("a", "b").args() == strings{"a", "b"});
+  }
+
+  TEST_CASE("command: a copy that is changed leaves the others as they were") {
+    command first("a");
+    command second = first;
+    const command third = second;
+    first.arg("b").cwd("/");
+    second.arg("c");
+    CHECK(first.args() == strings{"a", "b"});
+    CHECK(second.args() == strings{"a", "c"});
+    CHECK(third.args() == strings{"a"});
+    CHECK(first.cwd() == "/");
+    CHECK_FALSE(second.cwd());
+
+    second = third;
+    CHECK(second == third);
+    CHECK(&second.args() == &third.args());
+    second.umask(0);
+    CHECK_FALSE(third.umask());
+
+    first = std::move(second);
+    first.arg("d");
+    CHECK(first.args() == strings{"a", "d"});
+    CHECK(third.args() == strings{"a"});
+  }
+
+  TEST_CASE("command: one that was moved from is as good as new") {
+    command from("a");
+    from.ok_codes({1}).check();
+    const command to = std::move(from);
+    CHECK(to.checked());
+    CHECK(from == command());
+    from.arg("b");
+    CHECK(from.args() == strings{"b"});
+    CHECK(from.ok_codes() == std::vector<long long>{0});
+  }
+
+  TEST_CASE("command: one object may be copied on several threads, and the copies changed") {
+    const command one("a");
+    std::vector<std::thread> threads;
+    std::array<command, 4> copies;
+    for (command& copy : copies) {
+      threads.emplace_back([&] { copy = command(one).arg("b"); });
+    }
+    for (std::thread& each : threads) {
+      each.join();
+    }
+    CHECK(std::ranges::count(copies, command("a", "b")) == 4);
+    CHECK(one.args() == strings{"a"});
   }
 
   TEST_CASE("command: one string is one program and is never split") {
