@@ -30,10 +30,10 @@ namespace SUBPROC_NAMESPACE::testing {
 /// A time that passes only when it is told to, for the children of a fake_launcher: the delays of
 /// their scripts and all that the library times of them. That is time-outs of runs, pipelines,
 /// communicates and waits, inactivity, the drain after an exit, the grace of stops, `elapsed`, the
-/// times of pieces of output.
+/// times of pieces of output. From its first such child on a pool goes by the clock of that one:
+/// its retry delays, rates, windows and timeout_factor.
 ///
-/// By the system's clocks go start_time and end_time, what becomes of a child that is dropped, and
-/// what a pool times itself: retry delays, rates, windows, timeout_factor.
+/// By the system's clocks go start_time and end_time, and what becomes of a child that is dropped.
 ///
 /// A deadline is a time of the steady clock: this one begins there when it is made.
 /// Thread safety: safe. Copies are one clock.

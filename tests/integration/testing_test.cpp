@@ -20,6 +20,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <signal.h>
@@ -468,6 +469,55 @@ TEST_SUITE("testing") {
     } catch (const pipeline_timeout& error) {
       CHECK(error.timeout() == 3600);
     }
+  }
+
+  TEST_CASE("testing: a pool's time-outs and retries come by the clock") {
+    const leak_check leaks;
+    const watchdog guard;
+    manual_clock clock;
+    const auto fake = std::make_shared<fake_launcher>(clock);
+    fake->on(command("slow"), script().delay(2h));
+    const command slow = command("slow").timeout(1h).launcher(fake);
+    const pool_options options{
+        .retry = {.retries = 1, .delay = 1h, .longest_delay = 1h, .jitter = 0}};
+    const auto once = [slow, given = false](command& next) mutable {
+      next = slow;
+      return std::exchange(given, true) ? next_command::end : next_command::ready;
+    };
+    const auto let_it_time_out = [&](asio::io_context& loop, const pool& jobs) {
+      run_until_waiting(loop, clock, 2);
+      clock.advance(1h);
+      while (jobs.summary().running != 0) {
+        loop.run_one();
+      }
+      run_until_waiting(loop, clock, 1);
+    };
+    std::optional<pool_result> last;
+    asio::io_context loop;
+    pool jobs(loop, options, once, [&](pool_result result) { last = std::move(result); });
+    jobs.async_run([](std::exception_ptr, const pool_summary&) {});
+    let_it_time_out(loop, jobs);
+    clock.advance(59min);
+    loop.poll();
+    CHECK(fake->calls().size() == 1);
+    clock.advance(1min);
+    run_until_waiting(loop, clock, 2);
+    CHECK(fake->calls().size() == 2);
+    clock.advance(1h);
+    loop.run();
+    REQUIRE(last);
+    CHECK(last->why() == failure_kind::timeout);
+    CHECK(last->tries == 2);
+    CHECK(last->process.elapsed == 1h);
+    CHECK(clock.waiting() == 0);
+    { // One that waits for its next try goes with its loop.
+      asio::io_context other;
+      pool unfinished(other, options, once, [](const pool_result&) {});
+      unfinished.async_run([](std::exception_ptr, const pool_summary&) {});
+      let_it_time_out(other, unfinished);
+      CHECK(clock.waiting() == 1);
+    }
+    CHECK(clock.waiting() == 0);
   }
 
   TEST_CASE("testing: children, loops and clocks go in any order, whatever still waits") {
