@@ -2,6 +2,9 @@
 
 #include "platform.hpp"
 
+#include <asio/prefer.hpp>
+
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <span>
