@@ -36,6 +36,7 @@ using testing::script;
 namespace {
 
 const auto many_bytes = std::string(1 << 20, 'x');
+constexpr int kill_number = 9; // SIGKILL, a name that Windows has not
 
 /// Another thread, which lets an hour or so pass once so many wait.
 class later {
@@ -367,7 +368,7 @@ TEST_SUITE("testing") {
     }
     process second(loop, command("deaf").launcher(fake));
     stop_answer answer;
-    second.async_stop({{SIGTERM, 30min}, {SIGINT, 10min}, {SIGKILL, 10min}}, answer.handler());
+    second.async_stop({{SIGTERM, 30min}, {SIGINT, 10min}, {kill_number, 10min}}, answer.handler());
     run_until_waiting(loop, clock, 1);
     clock.advance(29min);
     loop.poll();
@@ -380,9 +381,10 @@ TEST_SUITE("testing") {
     loop.run();
     CHECK(answer.calls == 1);
     CHECK(answer.result.forced);
-    CHECK(answer.result.signals == std::vector{SIGTERM, SIGINT, SIGKILL});
+    CHECK(answer.result.signals == std::vector{SIGTERM, SIGINT, kill_number});
     // The stop that follows a run's time-out.
-    const command polite = command("deaf").timeout(1h).stop_steps({{SIGTERM, 1h}, {SIGKILL, 1h}});
+    const command polite =
+        command("deaf").timeout(1h).stop_steps({{SIGTERM, 1h}, {kill_number, 1h}});
     const auto late = timeout_of([&] {
       std::thread other([&] {
         for (int i = 0; i < 2; ++i) {
