@@ -1,11 +1,14 @@
-// A program's own function, and a test of it without the programs that it starts.
+// A program's own function, and a test of it without the programs that it starts and without
+// waiting for its time-outs.
 
 #include <subproc/subproc.hpp>
 #include <subproc/testing.hpp>
 
+#include <future>
 #include <iostream>
 #include <memory>
 #include <string>
+#include <thread>
 
 using namespace std::chrono_literals;
 
@@ -19,6 +22,8 @@ std::string deploy(const std::string& version) {
     return "deployed " + version;
   } catch (const subproc::called_process_error& error) {
     return "failed: " + error.result().cmd.args().front();
+  } catch (const subproc::timeout_expired& error) {
+    return "too slow: " + error.result().cmd.args().front();
   } catch (const subproc::spawn_error& error) {
     return "missing: " + error.path();
   }
@@ -26,7 +31,8 @@ std::string deploy(const std::string& version) {
 
 // The test.
 bool deploy_is_right() {
-  const auto fake = std::make_shared<subproc::testing::fake_launcher>();
+  subproc::testing::manual_clock clock;
+  const auto fake = std::make_shared<subproc::testing::fake_launcher>(clock);
   const subproc::testing::use_launcher everywhere(fake);
   bool right = deploy("1.0") == "missing: git";
 
@@ -36,7 +42,16 @@ bool deploy_is_right() {
   fake->on({"git", "fetch"}, subproc::testing::script());
   fake->on({"deployer"}, subproc::testing::script().read().out("done\n"));
   right = right && deploy("1.2") == "deployed 1.2";
-  return right && fake->calls().back().input == "1.2" && fake->calls().size() == 4;
+  right = right && fake->calls().back().input == "1.2" && fake->calls().size() == 4;
+
+  // Its hour passes when the test says so.
+  fake->on({"deployer"}, subproc::testing::script().delay(2h));
+  auto slow = std::async(std::launch::async, [] { return deploy("1.3"); });
+  while (clock.waiting() < 2) { // the delay and the time-out
+    std::this_thread::yield();
+  }
+  clock.advance(1h);
+  return right && slow.get() == "too slow: deployer";
 }
 
 } // namespace

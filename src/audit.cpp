@@ -117,7 +117,7 @@ void audit_trail::exited(const exit_report& report) const noexcept {
   last.status = report.status;
   last.usage = report.usage;
   last.end_time = std::chrono::system_clock::now();
-  last.elapsed = steady_clock::now() - started;
+  last.elapsed = now_by(clock) - started;
   tell_hooks(last);
 }
 

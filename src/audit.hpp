@@ -1,5 +1,7 @@
 #pragma once
 
+#include "time_source.hpp"
+
 #include <subproc/audit.hpp>
 #include <subproc/launcher.hpp>
 
@@ -25,6 +27,7 @@ struct audit_trail {
   launcher_kind launched_by;
   std::chrono::system_clock::time_point start_time;
   steady_clock::time_point started;
+  std::shared_ptr<time_source> clock; ///< by which it started
 
   audit_event event(audit_kind kind) const noexcept;
   void exited(const exit_report& report) const noexcept;

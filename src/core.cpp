@@ -24,8 +24,8 @@ process_core& checked(const core_ptr& core, const char* what) {
   return *core;
 }
 
-steady_clock::time_point until(const std::optional<duration>& limit) {
-  return limit ? limit->after(steady_clock::now()) : steady_clock::time_point::max();
+steady_clock::time_point until(const process_core& core, const std::optional<duration>& limit) {
+  return limit ? limit->after(core.now()) : steady_clock::time_point::max();
 }
 
 // A communicate's own time-out, else the command's; the command's deadline besides.
@@ -36,7 +36,7 @@ std::optional<duration> communicate_limit(const process_core& core,
 
 steady_clock::time_point communicate_until(const process_core& core,
                                            const std::optional<duration>& limit) {
-  return std::min(until(limit),
+  return std::min(until(core, limit),
                   core.get_command().deadline().value_or(steady_clock::time_point::max()));
 }
 
@@ -134,7 +134,8 @@ stop_result stop(const core_ptr& core, stop_way how) {
 }
 
 exit_status wait(const core_ptr& core, std::optional<duration> limit) {
-  return checked(core, "wait").wait(until(limit), limit);
+  process_core& body = checked(core, "wait");
+  return body.wait(until(body, limit), limit);
 }
 
 communicate_result communicate(const core_ptr& core, std::string input,

@@ -22,7 +22,7 @@ constexpr int above_all_pids = 1 << 30; // Linux: at most 4194304, proc(5); Wind
 } // namespace
 
 /// What the child object and the thread share.
-class fake_run final : public fake_sleeper {
+class fake_run final {
 public:
   fake_run(testing::script what, std::shared_ptr<fake_clock> clock,
            std::shared_ptr<fake_record> record)
@@ -56,8 +56,6 @@ public:
       streams_->end();
     }
   }
-
-  void wake() noexcept override { streams_->wake(); }
 
   /// The thread's. The exit shows when the returned handle has told it.
   unique_handle run() {
@@ -102,12 +100,8 @@ private:
     if (!clock_) {
       return sleep_until(what.time->after(steady_clock::now()));
     }
-    const auto due = what.time->after(steady_clock::time_point(clock_->now())).time_since_epoch();
-    clock_->add(*this, due);
-    const struct removal {
-      fake_run& self;
-      ~removal() { self.clock_->remove(self); }
-    } after{*this};
+    const auto due = what.time->after(clock_->now());
+    const auto alarm = clock_->call_at(due, [this] { streams_->wake(); });
     while (!killed() && clock_->now() < due) {
       streams_->wait(steady_clock::time_point::max());
     }
@@ -222,6 +216,7 @@ private:
 launched_child start_fake(const command& cmd, testing::script what,
                           std::shared_ptr<fake_clock> clock, std::shared_ptr<fake_record> record) {
   launched_child started;
+  started.clock = clock;
   auto run = std::make_shared<fake_run>(std::move(what), std::move(clock), std::move(record));
   run->open_streams(cmd, started);
   started.child = std::make_unique<fake_child>(run);

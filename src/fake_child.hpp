@@ -1,40 +1,42 @@
 #pragma once
 
+#include "time_source.hpp"
+
 #include <subproc/testing.hpp>
 
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
-#include <vector>
+#include <span>
+#include <utility>
 
 namespace SUBPROC_NAMESPACE::detail {
 
-/// Whom a clock tells that time has passed.
-class fake_sleeper {
-public:
-  virtual void wake() noexcept = 0;
-
-protected:
-  ~fake_sleeper() = default;
-};
-
-class fake_clock {
+/// It begins at the steady clock's time. Its mutex is taken after all others but a loop's own.
+class fake_clock final : public time_source, public std::enable_shared_from_this<fake_clock> {
 public:
   void advance(duration by);
-  steady_clock::duration now() const;
+  duration passed() const;
   std::size_t waiting() const;
 
-  void add(fake_sleeper& who, steady_clock::duration due);
-  void remove(fake_sleeper& who) noexcept;
+  steady_clock::time_point now() const noexcept override;
+  std::shared_ptr<void> call_at(steady_clock::time_point when, std::function<void()> wake) override;
+  void wait_ready(std::span<wait_entry> entries, steady_clock::time_point until,
+                  steady_clock::time_point steady_until) override;
 
 private:
-  struct sleeper {
-    fake_sleeper* who;
-    steady_clock::duration due;
-  };
+  using key = std::pair<steady_clock::time_point, std::uint64_t>; ///< of one time as they came
 
+  void forget(const key& which) noexcept;
+
+  const steady_clock::time_point begin_ = steady_clock::now();
   mutable std::mutex mutex_;
-  steady_clock::duration now_{};
-  std::vector<sleeper> sleepers_;
+  steady_clock::time_point now_ = begin_;
+  std::map<key, std::function<void()>> waiting_;
+  std::uint64_t last_ = 0;
 };
 
 /// What is known of one start; shared by the launcher and the child.

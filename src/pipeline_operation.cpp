@@ -246,9 +246,6 @@ void pipeline_operation::launched(std::exception_ptr error) {
     handler_.complete(std::move(error), std::move(nothing));
     return;
   }
-  const steady_clock::time_point started = stages_.front().core->started();
-  deadline_ = std::min(what_.timeout() ? what_.timeout()->after(started) : deadline_,
-                       what_.deadline().value_or(deadline_));
   start_relays();
   for (std::size_t i = stages_.size(); i-- > 0;) {
     const auto run = std::make_shared<run_operation>(
@@ -270,12 +267,25 @@ void pipeline_operation::launched(std::exception_ptr error) {
   }
 }
 
+// By a stage's own clock, when it has another than the first.
+steady_clock::time_point pipeline_operation::started(const process_core& core) const {
+  const process_core& first = *stages_.front().core;
+  return (core.clock() == first.clock() ? first : core).started();
+}
+
+steady_clock::time_point pipeline_operation::deadline(const process_core& core) const {
+  constexpr auto never = steady_clock::time_point::max();
+  return std::min(what_.timeout() ? what_.timeout()->after(started(core)) : never,
+                  what_.deadline().value_or(never));
+}
+
 // Stops begin with the last stage: a reader must not take the end of a writer that was stopped for
 // the end of its input. So timers are set a nanosecond apart.
 steady_clock::time_point pipeline_operation::deadline_of(std::size_t which) const {
-  return deadline_ == steady_clock::time_point::max()
-             ? deadline_
-             : deadline_ + std::chrono::nanoseconds(stages_.size() - 1 - which);
+  const steady_clock::time_point all = deadline(*stages_[which].core);
+  return all == steady_clock::time_point::max()
+             ? all
+             : all + std::chrono::nanoseconds(stages_.size() - 1 - which);
 }
 
 // With the mutex held, before the runs: the pipes are not theirs.
@@ -461,7 +471,7 @@ std::exception_ptr pipeline_operation::judge(pipeline_result& result) {
 // As the caller gave it: the stage's own bound, or the pipeline's.
 double pipeline_operation::seconds_of(std::size_t which, bool inactive) const {
   const process_core& core = *stages_[which].core;
-  if (inactive || run_deadline(core) < deadline_) {
+  if (inactive || run_deadline(core) < deadline(core)) {
     try {
       std::rethrow_exception(stages_[which].error);
     } catch (const timeout_expired& error) {
@@ -470,10 +480,8 @@ double pipeline_operation::seconds_of(std::size_t which, bool inactive) const {
       return 0;
     }
   }
-  const steady_clock::time_point started = stages_.front().core->started();
-  return what_.timeout()
-      .value_or(std::max(what_.deadline().value_or(started), started) - started)
-      .seconds();
+  const steady_clock::time_point from = started(core);
+  return what_.timeout().value_or(std::max(what_.deadline().value_or(from), from) - from).seconds();
 }
 
 void async_run(const asio::any_io_executor& executor, pipeline&& what, asio::cancellation_slot slot,

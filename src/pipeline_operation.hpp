@@ -60,6 +60,8 @@ private:
   void check_end(lock held);
   pipeline_result take_result();
   std::exception_ptr judge(pipeline_result& result);
+  steady_clock::time_point started(const process_core& core) const;
+  steady_clock::time_point deadline(const process_core& core) const;
   steady_clock::time_point deadline_of(std::size_t which) const;
   double seconds_of(std::size_t which, bool inactive) const;
 
@@ -68,7 +70,6 @@ private:
   pipeline_handler handler_;
   std::mutex mutex_;
   std::vector<stage> stages_;
-  steady_clock::time_point deadline_ = steady_clock::time_point::max();
   std::optional<std::size_t> first_failed_;    ///< by itself: time, limit, an error
   std::vector<asio::cancellation_type> early_; ///< cancellations before there were children
   std::vector<std::weak_ptr<relay>> relays_;   ///< they own this

@@ -86,11 +86,12 @@ std::exception_ptr cancelled_error(const completed_process& result) {
 
 /// Carries out what the machine wants, in turns that never overlap: what comes from elsewhere waits
 /// in an inbox. A strand would do the same and cost a fifth of the time of a job.
-class pool_core : public std::enable_shared_from_this<pool_core> {
+class pool_core final : public std::enable_shared_from_this<pool_core>, private clock_listener {
 public:
   pool_core(const asio::any_io_executor& executor, pool_options options, pool::source from,
             pool::sink to)
-      : executor_(executor), timer_(executor), options_(checked(std::move(options))),
+      : executor_(executor), timer_(executor), anchor_(executor),
+        options_(checked(std::move(options))),
         machine_(options_, options_.seed ? *options_.seed : std::random_device()()),
         source_(std::move(from)), sink_(std::move(to)), running_on_(options_.job_executors.size()) {
     machine_.source_waits(); // until the run begins
@@ -196,6 +197,7 @@ public:
 
 private:
   using job_slot = pool_machine::slot;
+  static constexpr auto never = steady_clock::time_point::max();
 
   // The pipes of a job are looked at when it has ended, or from so long after its start on: most
   // jobs are short and quiet. After one that could have filled a pipe the next ones are watched.
@@ -212,6 +214,27 @@ private:
     std::uint64_t ticket = 0;
     std::optional<std::size_t> executor; ///< which of the job executors it is on
   };
+
+  /// Keeps the pool while the loop has the wait. The alarm goes first: then it calls no more.
+  struct anchored {
+    std::shared_ptr<pool_core> pool;
+    std::shared_ptr<std::shared_ptr<void>> alarm;
+    void operator()(error_code) const noexcept {}
+  };
+
+  void learned(const std::shared_ptr<time_source>& clock) override {
+    later([clock](pool_core& core) {
+      if (!core.clock_) {
+        core.ahead_ = steady_clock::now() - clock->now();
+        core.clock_ = clock;
+      }
+    });
+  }
+
+  // By the first clock of a child that is not the steady one; it goes on from there.
+  steady_clock::time_point now() const noexcept {
+    return clock_ ? clock_->now() + ahead_ : steady_clock::now();
+  }
 
   static std::exception_ptr aborted() {
     return std::make_exception_ptr(
@@ -339,6 +362,7 @@ private:
   void finish() {
     over_ = true;
     timer_.cancel();
+    drop_alarm();
     source_ = nullptr;
     sink_ = nullptr;
     options_.window = nullptr;
@@ -347,8 +371,8 @@ private:
   }
 
   void start_what_may() {
-    const auto now = steady_clock::now();
-    look_again_ = steady_clock::time_point::max();
+    const auto now = this->now();
+    look_again_ = never;
     for (;;) {
       ask_window(now);
       if (const std::optional<job_slot> next = machine_.take_start(now)) {
@@ -388,32 +412,66 @@ private:
         running->read_now();
       }
     }
-    read_at_ = unread_.empty() ? steady_clock::time_point::max() : unread_.back().first;
+    read_at_ = unread_.empty() ? never : unread_.back().first;
   }
 
   void set_timer() {
     if (summary_.running == 0) { // else the timer of a job that has ended is the next one's too
       unread_.clear();
-      read_at_ = steady_clock::time_point::max();
+      read_at_ = never;
     }
-    if (!unread_.empty() && read_at_ == steady_clock::time_point::max()) {
+    if (!unread_.empty() && read_at_ == never) {
       read_at_ = unread_.back().first;
     }
-    const auto wakes = std::min({machine_.wakes_at(), look_again_, read_at_});
+    const auto next = std::min(machine_.wakes_at(), look_again_);
+    if (clock_) {
+      set_alarm(next);
+    }
+    // What is read late is so by the steady clock always: what a pipe holds does not wait.
+    const auto wakes = clock_ ? read_at_ : std::min(next, read_at_);
     if (wakes == timer_set_for_) {
       return;
     }
     timer_set_for_ = wakes;
     timer_.cancel();
-    if (wakes == steady_clock::time_point::max()) {
+    if (wakes == never) {
       return;
     }
     timer_.expires_at(wakes);
     timer_.async_wait([self = shared_from_this()](error_code ec) {
       if (!ec) {
-        self->later([](pool_core& core) { core.timer_set_for_ = steady_clock::time_point::max(); });
+        self->later([](pool_core& core) { core.timer_set_for_ = never; });
       }
     });
+  }
+
+  // A timer that never fires has the loop and the pool wait for the clock.
+  void set_alarm(steady_clock::time_point when) {
+    if (when == alarm_set_for_) {
+      return;
+    }
+    drop_alarm();
+    if (when == never) {
+      return;
+    }
+    const auto alarm = std::make_shared<std::shared_ptr<void>>(
+        clock_->call_at(when - ahead_, [weak = weak_from_this()] {
+          if (const auto self = weak.lock()) {
+            self->later([](pool_core& core) { core.drop_alarm(); });
+          }
+        }));
+    alarm_set_for_ = when;
+    alarm_ = alarm;
+    anchor_.expires_at(never);
+    anchor_.async_wait(anchored{shared_from_this(), alarm});
+  }
+
+  void drop_alarm() noexcept {
+    alarm_set_for_ = never;
+    if (const auto alarm = alarm_.lock()) {
+      alarm->reset();
+      anchor_.cancel();
+    }
   }
 
   void publish() {
@@ -473,7 +531,10 @@ private:
       --loud_;
     } else {
       running->read_late();
-      unread_.emplace_back(now + late, running);
+      unread_.emplace_back((clock_ ? steady_clock::now() : now) + late, running);
+    }
+    if (!clock_) {
+      running->tell_clock_to(*this);
     }
     if (next.executor) {
       running->start_on_executor(std::move(cmd));
@@ -504,13 +565,13 @@ private:
     } catch (...) {
       fail_later(std::current_exception());
       machine_.halt();
-      machine_.finished(at, failure_kind::cancelled, {}, steady_clock::now());
+      machine_.finished(at, failure_kind::cancelled, {}, now());
       return false;
     }
   }
 
   void finished(job_slot at) {
-    const auto now = steady_clock::now();
+    const auto now = this->now();
     entry& ended = jobs_[at];
     ended.running.reset();
     if (ended.executor) {
@@ -565,6 +626,7 @@ private:
 
   asio::any_io_executor executor_;
   asio::steady_timer timer_;
+  asio::steady_timer anchor_;
   pool_options options_;
   pool_machine machine_;
   pool::source source_;
@@ -580,9 +642,13 @@ private:
   std::vector<job_slot> ends_;
   std::vector<job_slot> taken_ends_;
   bool turn_comes_ = false;
-  steady_clock::time_point timer_set_for_ = steady_clock::time_point::max();
-  steady_clock::time_point look_again_ = steady_clock::time_point::max();
-  steady_clock::time_point read_at_ = steady_clock::time_point::max();
+  std::shared_ptr<time_source> clock_;
+  steady_clock::duration ahead_{}; ///< of the clock
+  std::weak_ptr<std::shared_ptr<void>> alarm_;
+  steady_clock::time_point alarm_set_for_ = never;
+  steady_clock::time_point timer_set_for_ = never;
+  steady_clock::time_point look_again_ = never;
+  steady_clock::time_point read_at_ = never;
   std::deque<std::pair<steady_clock::time_point, std::weak_ptr<run_operation>>> unread_;
   int loud_ = 0;
   bool closed_ = false;

@@ -248,7 +248,7 @@ error_code process_core::begin_communicate(std::string input, steady_clock::time
       input = *command_.input();
     }
     if (report_) {
-      communicate_->exited(report_->status, steady_clock::now());
+      communicate_->exited(report_->status, now());
     }
   } else {
     // Ends that the user has closed or taken since the last call are over.
@@ -272,7 +272,7 @@ error_code process_core::begin_communicate(std::string input, steady_clock::time
 // A look at the clock with each read is for those who ask.
 void process_core::tell_time() noexcept {
   if (communicate_->wants_time()) {
-    communicate_->tell_time(steady_clock::now());
+    communicate_->tell_time(now());
   }
 }
 
@@ -394,10 +394,11 @@ void process_core::close_sinks() noexcept {
 }
 
 // A child that ended before its deadline is a success, however late we look, and one that has
-// written is not silent.
+// written is not silent. By a manual clock what was written before is read before, too: its time
+// passes at once.
 void process_core::sweep() {
   const bool gone = reap();
-  if (gone || communicate_->wants_activity()) {
+  if (gone || clock_ || communicate_->wants_activity()) {
     feed();
     drain(stream_id::out, gone ? sweep_most : turn);
     drain(stream_id::err, gone ? sweep_most : turn);
@@ -475,14 +476,14 @@ void process_core::pump_communicate() {
     }
   }
   update_exit_watch();
-  set_timer(communicate_wake_, machine.wakes_at(), &process_core::communicate_timer);
+  set_timer(communicate_wake_, clock_, machine.wakes_at(), &process_core::communicate_timer);
 }
 
 void process_core::communicate_timer(std::uint64_t generation) {
   const lock held(mutex_);
   if (generation == communicate_wake_.generation && communicate_handler_) {
     disarm(communicate_wake_);
-    communicate_->timer(steady_clock::now());
+    communicate_->timer(now());
     pump();
   }
 }
@@ -524,7 +525,6 @@ void process_core::communicate_blocking(lock& held, stop_machine* stop) {
     ~ending() { blocking = false; }
   } over{communicate_blocking_}; // whatever is thrown
   for (step(); !machine.done(); step()) {
-    const auto now = steady_clock::now();
     std::array<wait_entry, 6> entries{};
     if (!machine.to_write().empty()) {
       entries[0] = {end(stream_id::in).handle.get(), true};
@@ -537,15 +537,13 @@ void process_core::communicate_blocking(lock& held, stop_machine* stop) {
         entries[3 + static_cast<std::size_t>(stream)] = {tee_of(stream).sink.handle(), true};
       }
     }
-    auto until = stop ? std::min(machine.wakes_at(), stop->wakes_at()) : machine.wakes_at();
-    if (machine.wants_exit()) {
-      if (pause == pause.zero()) {
-        entries[3] = {child_->exit_handle()};
-      } else {
-        until = std::min(until, now + pause);
-      }
+    const auto until = stop ? std::min(machine.wakes_at(), stop->wakes_at()) : machine.wakes_at();
+    if (!machine.wants_exit()) {
+      pause = pause.zero();
+    } else if (pause == pause.zero()) {
+      entries[3] = {child_->exit_handle()};
     }
-    wait_blocking(held, entries, until);
+    wait_blocking(held, entries, until, pause);
     if (entries[1].ready) {
       drain(stream_id::out, turn);
     }
@@ -557,12 +555,11 @@ void process_core::communicate_blocking(lock& held, stop_machine* stop) {
       pause = std::clamp<steady_clock::duration>(2 * pause, std::chrono::milliseconds(1),
                                                  std::chrono::milliseconds(64));
     }
-    if (machine.wakes_at() != steady_clock::time_point::max() &&
-        steady_clock::now() >= machine.wakes_at()) {
-      machine.timer(steady_clock::now());
+    if (machine.wakes_at() != steady_clock::time_point::max() && now() >= machine.wakes_at()) {
+      machine.timer(now());
     }
-    if (stop && steady_clock::now() >= stop->wakes_at()) {
-      stop->timer(steady_clock::now());
+    if (stop && now() >= stop->wakes_at()) {
+      stop->timer(now());
     }
   }
   if (!machine.outcome()) {

@@ -51,6 +51,9 @@ process_core::birth process_core::start_child(const command& as) {
   born.before = steady_clock::now();
   const auto who = command_.launcher() ? command_.launcher() : usual_launcher();
   born.child = who->start(as);
+  if (born.child.clock) {
+    born.before = born.child.clock->now();
+  }
   born.start_time = std::chrono::system_clock::now();
   if (!born.child.in && !born.child.out && !born.child.err) {
     born.ends.reset();
@@ -175,8 +178,8 @@ void process_core::launched(std::exception_ptr error, birth born) noexcept {
   if (!spawn_handler_) {
     held.unlock();
     if (!error) {
-      auto seen =
-          trail(born.child.child->pid(), born.child.launched_by, born.start_time, born.before);
+      auto seen = trail(born.child.child->pid(), born.child.launched_by, born.start_time,
+                        born.before, born.child.clock);
       end_child({std::move(born.child.child), std::move(seen)}, drop_policy::kill, scope_);
     }
     return;
@@ -197,6 +200,7 @@ void process_core::launched(std::exception_ptr error, birth born) noexcept {
 
 void process_core::attach(birth born) {
   child_ = std::move(born.child.child);
+  clock_ = std::move(born.child.clock);
   pid_ = child_->pid();
   launched_by_ = born.child.launched_by;
   streams_ = std::move(born.ends);
@@ -267,22 +271,22 @@ void process_core::telling_mutex::unlock() noexcept {
 left_child process_core::leave_child() noexcept {
   left_child left;
   if (child_ && !report_) {
-    left.trail = trail(pid_, launched_by_, start_time_, started_);
+    left.trail = trail(pid_, launched_by_, start_time_, started_, clock_);
   }
   left.who = std::move(child_);
   return left;
 }
 
 // Without the memory for one the later events are lost.
-std::unique_ptr<audit_trail> process_core::trail(pid_type pid, launcher_kind launched_by,
-                                                 std::chrono::system_clock::time_point start_time,
-                                                 steady_clock::time_point started) const noexcept {
+std::unique_ptr<audit_trail> process_core::trail(
+    pid_type pid, launcher_kind launched_by, std::chrono::system_clock::time_point start_time,
+    steady_clock::time_point started, const std::shared_ptr<time_source>& clock) const noexcept {
   if (audit_id_ == 0) {
     return nullptr;
   }
   try {
     return std::make_unique<audit_trail>(
-        audit_trail{audit_id_, command_, pid, launched_by, start_time, started});
+        audit_trail{audit_id_, command_, pid, launched_by, start_time, started, clock});
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
@@ -339,7 +343,13 @@ void process_core::abandon_loop() noexcept {
     const lock held(mutex_);
     waiters.swap(waiters_);
     communicate = std::move(communicate_handler_);
-    stop = std::move(stop_);
+    for (waiter& each : waiters) {
+      each.alarm.reset();
+    }
+    if (stop_) {
+      disarm(stop_->wake);
+      stop = std::move(stop_);
+    }
     spawn = std::move(spawn_handler_);
     for (std::size_t i = 0; pipe_end & pipe : pipes()) {
       io[i] = std::move(pipe.user.handler);
@@ -410,7 +420,7 @@ bool process_core::reap() noexcept {
     return false;
   }
   exit_untold_ = audit_id_ != 0;
-  ended_ = steady_clock::now();
+  ended_ = now();
   end_time_ = std::chrono::system_clock::now();
   ++exit_watch_.generation;
   exit_watch_.armed = false;
@@ -458,7 +468,7 @@ void process_core::exit_woken(std::uint64_t generation) {
   if (!reap()) {
     reap_pause_ = std::clamp<steady_clock::duration>(2 * reap_pause_, std::chrono::milliseconds(1),
                                                      std::chrono::milliseconds(64));
-    set_timer(reap_again_, steady_clock::now() + reap_pause_, &process_core::reap_again);
+    set_timer(reap_again_, nullptr, steady_clock::now() + reap_pause_, &process_core::reap_again);
     return;
   }
   pump();
@@ -503,8 +513,12 @@ std::uint64_t process_core::async_wait(std::optional<duration> limit, asio::canc
     return 0;
   }
   const std::uint64_t id = ++last_id_;
-  waiters_.push_back({id, std::move(handler), nullptr});
-  if (limit) {
+  waiters_.push_back({id, std::move(handler), nullptr, nullptr});
+  if (limit && clock_) {
+    waiters_.back().alarm =
+        post_at(*clock_, limit->after(now()), executor_,
+                [self = shared_from_this(), id] { self->end_wait(id, asio::error::timed_out); });
+  } else if (limit) {
     auto& own = waiters_.back().limit;
     own = std::make_unique<asio::steady_timer>(executor_, limit->after(steady_clock::now()));
     own->async_wait([self = shared_from_this(), id](error_code ec) {
@@ -578,15 +592,14 @@ std::optional<exit_status> process_core::wait_until(steady_clock::time_point unt
   }
   auto pause = steady_clock::duration::zero();
   while (!reap()) {
-    const auto now = steady_clock::now();
-    if (now >= until) {
+    if (now() >= until) {
       return std::nullopt;
     }
     wait_entry entry{child_->exit_handle()};
     if (pause != pause.zero()) {
       entry.handle = invalid_handle;
     }
-    wait_blocking(held, {&entry, 1}, pause == pause.zero() ? until : std::min(until, now + pause));
+    wait_blocking(held, {&entry, 1}, until, pause);
     // Ready and still not reapable: look again by time, as on the loop.
     pause = std::clamp<steady_clock::duration>(2 * pause, std::chrono::milliseconds(1),
                                                std::chrono::milliseconds(64));
@@ -596,13 +609,13 @@ std::optional<exit_status> process_core::wait_until(steady_clock::time_point unt
 }
 
 void process_core::wait_blocking(lock& held, std::span<wait_entry> entries,
-                                 steady_clock::time_point until) {
+                                 steady_clock::time_point until, steady_clock::duration pause) {
   held.unlock();
   const struct relock {
     lock& held;
     ~relock() { held.lock(); }
   } again{held}; // also when the wait throws
-  wait_ready(entries, until);
+  wait_by(clock_, entries, until, pause);
 }
 
 error_code process_core::send_signal(int number) noexcept {
@@ -664,6 +677,7 @@ void process_core::cancel_watch(watch& waiting) noexcept {
 void process_core::disarm(timer& what) noexcept {
   ++what.generation;
   what.armed_for = steady_clock::time_point::max();
+  what.alarm.reset();
   if (what.clock) {
     what.clock->cancel();
   }

@@ -7,6 +7,7 @@
 #include "read_ahead.hpp"
 #include "reaper.hpp"
 #include "stop_machine.hpp"
+#include "time_source.hpp"
 
 #include <subproc/detail/core.hpp>
 
@@ -148,6 +149,9 @@ public:
   native_handle_type wait_handle() noexcept; ///< readable when it may have ended; none is invalid
   std::string_view captured(stream_id stream);
   steady_clock::time_point started() const noexcept { return started_; }
+  /// What its times go by, once it was launched; null for the steady clock.
+  const std::shared_ptr<time_source>& clock() const noexcept { return clock_; }
+  steady_clock::time_point now() const noexcept { return now_by(clock_); }
   asio::any_io_executor executor();
 
   bool is_open(stream_id stream) noexcept;
@@ -184,6 +188,7 @@ private:
 
   struct timer {
     std::unique_ptr<asio::steady_timer> clock;
+    std::shared_ptr<void> alarm; ///< instead, of a time source
     std::uint64_t generation = 0;
     steady_clock::time_point armed_for = steady_clock::time_point::max();
   };
@@ -235,6 +240,7 @@ private:
     std::uint64_t id;
     wait_handler handler;
     std::unique_ptr<asio::steady_timer> limit;
+    std::shared_ptr<void> alarm; ///< instead, of a time source
   };
 
   struct stop_operation {
@@ -276,7 +282,8 @@ private:
   left_child leave_child() noexcept;
   std::unique_ptr<audit_trail> trail(pid_type pid, launcher_kind launched_by,
                                      std::chrono::system_clock::time_point start_time,
-                                     steady_clock::time_point started) const noexcept;
+                                     steady_clock::time_point started,
+                                     const std::shared_ptr<time_source>& clock) const noexcept;
 
   // All below are called with the mutex held, but for the handlers of wake-ups.
 
@@ -336,11 +343,14 @@ private:
   void stop_timer(std::uint64_t generation);
   void stop_blocking(lock& held, stop_machine& machine);
 
-  void wait_blocking(lock& held, std::span<wait_entry> entries, steady_clock::time_point until);
+  /// `pause`: see wait_by.
+  void wait_blocking(lock& held, std::span<wait_entry> entries, steady_clock::time_point until,
+                     steady_clock::duration pause = {});
   completed_process state() const;
 
   template <class Member>
-  void set_timer(timer& what, steady_clock::time_point when, Member woken);
+  void set_timer(timer& what, const std::shared_ptr<time_source>& clock,
+                 steady_clock::time_point when, Member woken);
   void disarm(timer& what) noexcept;
   template <class Action>
   void on_cancel(asio::cancellation_slot slot, Action action);
@@ -352,6 +362,7 @@ private:
   const scope scope_;
 
   std::unique_ptr<child> child_;
+  std::shared_ptr<time_source> clock_;
   pid_type pid_ = -1;
   launcher_kind launched_by_ = launcher_kind::none;
   std::chrono::system_clock::time_point start_time_{};

@@ -6,9 +6,10 @@
 
 namespace SUBPROC_NAMESPACE::detail {
 
-/// Calls (this->*woken)(generation) at that time; the mutex is not held then.
+/// Calls (this->*woken)(generation) at that time of the clock; the mutex is not held then.
 template <class Member>
-void process_core::set_timer(timer& what, steady_clock::time_point when, Member woken) {
+void process_core::set_timer(timer& what, const std::shared_ptr<time_source>& clock,
+                             steady_clock::time_point when, Member woken) {
   if (when == what.armed_for) {
     return;
   }
@@ -17,6 +18,13 @@ void process_core::set_timer(timer& what, steady_clock::time_point when, Member 
     return;
   }
   what.armed_for = when;
+  if (clock) {
+    what.alarm = post_at(*clock, when, executor_,
+                         [self = shared_from_this(), woken, generation = what.generation] {
+                           (self.get()->*woken)(generation);
+                         });
+    return;
+  }
   if (!what.clock) {
     what.clock = std::make_unique<asio::steady_timer>(executor_);
   }

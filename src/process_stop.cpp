@@ -11,7 +11,7 @@ namespace SUBPROC_NAMESPACE::detail {
 
 void process_core::step_stop(stop_machine& machine) {
   if (reap()) {
-    machine.exited(steady_clock::now());
+    machine.exited(now());
   }
   for (;;) {
     if (const std::optional<int> number = machine.take_signal()) {
@@ -23,9 +23,9 @@ void process_core::step_stop(stop_machine& machine) {
     } else if (machine.wants_scope_check()) {
       const bool empty = child_->scope_empty(scope_);
       if (reap()) { // that look may have been the one that found the exit
-        machine.exited(steady_clock::now());
+        machine.exited(now());
       }
-      machine.scope_checked(empty, steady_clock::now());
+      machine.scope_checked(empty, now());
     } else {
       break;
     }
@@ -53,7 +53,7 @@ void process_core::pump_stop() {
   step_stop(stop_->machine);
   if (!stop_->machine.done()) {
     update_exit_watch();
-    set_timer(stop_->wake, stop_->machine.wakes_at(), &process_core::stop_timer);
+    set_timer(stop_->wake, clock_, stop_->machine.wakes_at(), &process_core::stop_timer);
     return;
   }
   const error_code outcome = stop_->machine.outcome();
@@ -80,7 +80,7 @@ void process_core::stop_timer(std::uint64_t generation) {
   const lock held(mutex_);
   if (stop_ && generation == stop_->wake.generation) {
     disarm(stop_->wake);
-    stop_->machine.timer(steady_clock::now());
+    stop_->machine.timer(now());
     pump();
   }
 }
@@ -105,7 +105,7 @@ void process_core::async_stop(std::vector<stop_step> steps, asio::cancellation_s
     }
   });
   reap();
-  stop_->machine.begin(steady_clock::now());
+  stop_->machine.begin(now());
   pump();
 }
 
@@ -121,7 +121,7 @@ stop_result process_core::stop(std::vector<stop_step> steps, error_code& ec) {
     ~ending() { blocking = false; }
   } over{stop_blocking_}; // whatever is thrown
   stop_machine machine(std::move(steps), scope_ == scope::process);
-  machine.begin(steady_clock::now());
+  machine.begin(now());
   stop_blocking(held, machine);
   ec = machine.outcome();
   stop_result result = result_of(machine);
@@ -133,19 +133,18 @@ void process_core::stop_blocking(lock& held, stop_machine& machine) {
   auto pause = steady_clock::duration::zero();
   for (step_stop(machine); !machine.done(); step_stop(machine)) {
     wait_entry entry;
-    auto until = machine.wakes_at();
-    if (machine.wants_exit()) {
-      if (pause == pause.zero()) {
-        entry.handle = child_->exit_handle();
-      } else {
-        until = std::min(until, steady_clock::now() + pause);
-      }
+    if (!machine.wants_exit()) {
+      pause = pause.zero();
+    } else if (pause == pause.zero()) {
+      entry.handle = child_->exit_handle();
+    }
+    wait_blocking(held, {&entry, 1}, machine.wakes_at(), pause);
+    if (entry.ready || pause != pause.zero()) { // ready and not reapable, as in wait_until
       pause = std::clamp<steady_clock::duration>(2 * pause, std::chrono::milliseconds(1),
                                                  std::chrono::milliseconds(64));
     }
-    wait_blocking(held, {&entry, 1}, until);
-    if (steady_clock::now() >= machine.wakes_at()) {
-      machine.timer(steady_clock::now());
+    if (now() >= machine.wakes_at()) {
+      machine.timer(now());
     }
   }
 }
@@ -186,7 +185,7 @@ void process_core::end_drain() {
 void process_core::escalate_stop(std::vector<stop_step> steps) {
   const lock held(mutex_);
   if (stop_) {
-    stop_->machine.escalate(std::move(steps), steady_clock::now());
+    stop_->machine.escalate(std::move(steps), now());
     pump();
   }
 }
@@ -222,7 +221,7 @@ error_code process_core::run(steady_clock::time_point deadline) {
   if (ec) {
     const auto& steps = command_.stop_steps();
     stop_machine machine(steps ? *steps : std::vector{kill_step()}, scope_ == scope::process);
-    machine.begin(steady_clock::now());
+    machine.begin(now());
     if (steps && communicate_->begin_drain()) {
       communicate_blocking(held, &machine);
     }

@@ -263,6 +263,9 @@ void run_operation::launched(std::exception_ptr error) {
     handler_.complete(std::move(error), std::move(nothing));
     return;
   }
+  if (listener_ && core_->clock()) {
+    listener_->learned(core_->clock());
+  }
   begin(run_deadline(*core_));
 }
 

@@ -34,6 +34,16 @@ steady_clock::time_point run_deadline(const process_core& core);
 std::exception_ptr judge(const process_core& core, completed_process& result, error_code ec,
                          run_kind kind);
 
+/// Who wants to know what a run's child goes by, when that is not the steady clock.
+class clock_listener {
+public:
+  /// Only to post.
+  virtual void learned(const std::shared_ptr<time_source>& clock) = 0;
+
+protected:
+  ~clock_listener() = default;
+};
+
 /// A run on the loop: launch, communicate, and the stop of the scope when that went wrong. What is
 /// pending keeps it alive. The communicate and a stop may go on at once, on two threads.
 class run_operation : public std::enable_shared_from_this<run_operation> {
@@ -49,6 +59,9 @@ public:
   /// Before the start: outputs may stay in their pipes until the child ends, or until read_now().
   void read_late() noexcept { late_ = true; }
   void read_now();
+
+  /// Before the start. The handler owns it.
+  void tell_clock_to(clock_listener& who) noexcept { listener_ = &who; }
 
   /// Goes on with a child that was launched, until `deadline`; who calls this drops the core. When
   /// the run fails by itself `on_failure` is called, before the stop, and it may only post.
@@ -89,6 +102,7 @@ private:
   run_handler handler_;
   std::shared_ptr<process_core> core_;
   std::function<void()> on_failure_;
+  clock_listener* listener_ = nullptr;
   std::mutex mutex_;
   bool late_ = false;
   bool borrowed_ = false; ///< the core, which somebody else drops

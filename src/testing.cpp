@@ -1,6 +1,7 @@
 #include <subproc/testing.hpp>
 
 #include "fake_child.hpp"
+#include "fake_streams.hpp"
 #include "usual_launcher.hpp"
 
 #include <algorithm>
@@ -10,34 +11,60 @@ namespace SUBPROC_NAMESPACE {
 namespace detail {
 
 void fake_clock::advance(duration by) {
+  decltype(waiting_) over; // outlives the lock: what is called may own anything
   const std::lock_guard lock(mutex_);
-  now_ = by.after(steady_clock::time_point(now_)).time_since_epoch();
-  for (const sleeper& each : sleepers_) {
-    if (each.due <= now_) {
-      each.who->wake();
-    }
+  now_ = by.after(now_);
+  while (!waiting_.empty() && waiting_.begin()->first.first <= now_) {
+    waiting_.begin()->second();
+    over.insert(waiting_.extract(waiting_.begin()));
   }
 }
 
-steady_clock::duration fake_clock::now() const {
+duration fake_clock::passed() const { return now() - begin_; }
+
+std::size_t fake_clock::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_.size();
+}
+
+steady_clock::time_point fake_clock::now() const noexcept {
   const std::lock_guard lock(mutex_);
   return now_;
 }
 
-std::size_t fake_clock::waiting() const {
-  const std::lock_guard lock(mutex_);
-  return static_cast<std::size_t>(
-      std::ranges::count_if(sleepers_, [this](const sleeper& each) { return each.due > now_; }));
+std::shared_ptr<void> fake_clock::call_at(steady_clock::time_point when,
+                                          std::function<void()> wake) {
+  key which(when, 0);
+  {
+    const std::lock_guard lock(mutex_);
+    if (when <= now_) {
+      wake();
+      return nullptr;
+    }
+    which.second = ++last_;
+    waiting_.emplace(which, std::move(wake));
+  }
+  return {this, [self = shared_from_this(), which](fake_clock*) { self->forget(which); }};
 }
 
-void fake_clock::add(fake_sleeper& who, steady_clock::duration due) {
+void fake_clock::forget(const key& which) noexcept {
+  decltype(waiting_)::node_type gone; // as in advance
   const std::lock_guard lock(mutex_);
-  sleepers_.push_back({&who, due});
+  gone = waiting_.extract(which);
 }
 
-void fake_clock::remove(fake_sleeper& who) noexcept {
-  const std::lock_guard lock(mutex_);
-  std::erase_if(sleepers_, [&who](const sleeper& each) { return each.who == &who; });
+void fake_clock::wait_ready(std::span<wait_entry> entries, steady_clock::time_point until,
+                            steady_clock::time_point steady_until) {
+  if (until == steady_clock::time_point::max()) {
+    detail::wait_ready(entries, steady_until);
+    return;
+  }
+  const auto come = std::make_shared<fake_exit>(make_fake_exit());
+  const auto alarm = call_at(until, [come] { tell_exit(std::move(come->teller)); });
+  std::vector<wait_entry> all(entries.begin(), entries.end());
+  all.push_back({come->told.get()});
+  detail::wait_ready(all, steady_until);
+  std::copy_n(all.begin(), entries.size(), entries.begin());
 }
 
 } // namespace detail
@@ -56,7 +83,7 @@ manual_clock::manual_clock() : clock_(std::make_shared<detail::fake_clock>()) {}
 
 void manual_clock::advance(duration by) { clock_->advance(by); }
 
-duration manual_clock::now() const { return clock_->now(); }
+duration manual_clock::now() const { return clock_->passed(); }
 
 std::size_t manual_clock::waiting() const { return clock_->waiting(); }
 

@@ -108,8 +108,16 @@ private:
   all_wait_handler all_;
 };
 
-steady_clock::time_point end_of(const std::optional<duration>& limit) {
-  return limit ? limit->after(steady_clock::now()) : steady_clock::time_point::max();
+steady_clock::time_point end_of(const std::optional<duration>& limit,
+                                const std::shared_ptr<time_source>& clock) {
+  return limit ? limit->after(now_by(clock)) : steady_clock::time_point::max();
+}
+
+// Of the first that has one.
+std::shared_ptr<time_source> clock_of(const std::vector<core_ptr>& cores) {
+  const auto found =
+      std::ranges::find_if(cores, [](const core_ptr& core) { return core->clock() != nullptr; });
+  return found == cores.end() ? nullptr : (*found)->clock();
 }
 
 void refuse_missing(const std::vector<core_ptr>& cores, const char* what) {
@@ -139,13 +147,14 @@ std::optional<ended_child> wait_any(const std::vector<core_ptr>& cores,
                        "wait_any: there are no children");
   }
   refuse_missing(cores, "wait_any");
-  const auto until = end_of(limit);
+  const auto clock = clock_of(cores);
+  const auto until = end_of(limit, clock);
   std::vector<wait_entry> entries(cores.size());
   std::ranges::transform(cores, entries.begin(),
                          [](const core_ptr& core) { return wait_entry{core->wait_handle()}; });
   auto pause = steady_clock::duration::zero();
   for (bool first = true;; first = false) {
-    const auto now = steady_clock::now();
+    const auto now = now_by(clock);
     for (std::size_t i = 0; i < cores.size(); ++i) {
       if (!first && !entries[i].ready && entries[i].handle != invalid_handle) {
         continue;
@@ -161,7 +170,7 @@ std::optional<ended_child> wait_any(const std::vector<core_ptr>& cores,
     if (now >= until) {
       return std::nullopt;
     }
-    wait_ready(entries, pause == pause.zero() ? until : std::min(until, now + pause));
+    wait_by(clock, entries, until, pause);
     pause = std::min<steady_clock::duration>(2 * pause, std::chrono::milliseconds(64));
   }
 }
@@ -169,10 +178,13 @@ std::optional<ended_child> wait_any(const std::vector<core_ptr>& cores,
 std::optional<std::vector<exit_status>> wait_all(const std::vector<core_ptr>& cores,
                                                  std::optional<duration> limit) {
   refuse_missing(cores, "wait_all");
-  const auto until = end_of(limit);
-  std::vector<exit_status> statuses;
+  std::vector<steady_clock::time_point> ends; // by the clock of each
   for (const core_ptr& core : cores) {
-    const auto status = core->wait_until(until);
+    ends.push_back(end_of(limit, core->clock()));
+  }
+  std::vector<exit_status> statuses;
+  for (std::size_t i = 0; i < cores.size(); ++i) {
+    const auto status = cores[i]->wait_until(ends[i]);
     if (!status) {
       return std::nullopt;
     }

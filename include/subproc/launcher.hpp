@@ -15,6 +15,10 @@
 
 namespace SUBPROC_NAMESPACE {
 
+namespace detail {
+class time_source;
+}
+
 /// What a stop or a drop works on.
 enum class scope {
   process, ///< the child alone
@@ -89,6 +93,8 @@ struct launched_child {
   unique_handle out;
   unique_handle err;
   launcher_kind launched_by = launcher_kind::custom;
+  /// What the library's times for it go by: none is the steady clock. Only testing.hpp has others.
+  std::shared_ptr<detail::time_source> clock{};
 };
 
 /// Turns a command into a child. Implement it to start children elsewhere or to fake them in tests.

@@ -27,18 +27,30 @@ class fake_run;
 
 namespace SUBPROC_NAMESPACE::testing {
 
-/// A time that passes only when it is told to, for the delays of scripts. The library's own
-/// time-outs go by the steady clock all the same.
+/// A time that passes only when it is told to, for the children of a fake_launcher: the delays of
+/// their scripts and all that the library times of them. That is time-outs of runs, pipelines,
+/// communicates and waits, inactivity, the drain after an exit, the grace of stops, `elapsed`, the
+/// times of pieces of output. From its first such child on a pool goes by the clock of that one:
+/// its retry delays, rates, windows and timeout_factor.
+///
+/// By the system's clocks go start_time and end_time, and what becomes of a child that is dropped.
+///
+/// A deadline is a time of the steady clock: this one begins there when it is made.
 /// Thread safety: safe. Copies are one clock.
 class SUBPROC_API manual_clock {
 public:
   manual_clock();
 
-  /// Lets children go on whose delay is over now.
+  /// Lets children go on whose delay is over now, and what waits for a time-out. It calls nothing
+  /// itself: handlers come on their executors, in the order in which they were due. What a child
+  /// does then it does on a thread of its own: advance in steps where the next time-out depends on
+  /// it.
   void advance(duration by);
+  /// Since it was made.
   duration now() const;
 
-  /// How many children wait for it: the event that a test advances after.
+  /// How many wait for it, children in a delay and the library's times: the event that a test
+  /// advances after. A child in a delay whose run has a time-out is two.
   std::size_t waiting() const;
 
 private:
