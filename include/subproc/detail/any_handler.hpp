@@ -9,6 +9,24 @@
 
 namespace SUBPROC_NAMESPACE::detail {
 
+/// As executor_work_guard, which has a type-erased executor twice.
+template <class Executor>
+struct work_guard : asio::executor_work_guard<Executor> {
+  using asio::executor_work_guard<Executor>::executor_work_guard;
+};
+
+template <>
+class work_guard<asio::any_io_executor> {
+public:
+  explicit work_guard(const asio::any_io_executor& executor)
+      : tracked_(asio::prefer(executor, asio::execution::outstanding_work.tracked)) {}
+
+  const asio::any_io_executor& get_executor() const noexcept { return tracked_; }
+
+private:
+  asio::any_io_executor tracked_;
+};
+
 /// Work on the executor of an operation whose handler keeps its own busy already.
 template <class IoExecutor>
 struct second_guard {
@@ -138,7 +156,7 @@ private:
     };
 
     Handler handler;
-    asio::executor_work_guard<executor_type> work;
+    work_guard<executor_type> work;
     second_guard<IoExecutor> io_work;
   };
 
