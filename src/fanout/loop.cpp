@@ -11,6 +11,8 @@ namespace {
 
 thread_local asio::io_context* loop_of_this_thread = nullptr;
 
+} // namespace
+
 /// On the loop of the thread that asks, so that no other is woken; of a thread that has none, on
 /// one loop.
 class here_executor {
@@ -34,8 +36,6 @@ public:
 private:
   asio::io_context* else_on_;
 };
-
-} // namespace
 
 loop::loop() : own_(asio::make_strand(here_executor(first_))) {}
 
