@@ -104,35 +104,36 @@ TEST_SUITE("pool") {
       jobs.async_submit(command(cmd).launcher(who),
                         [&](const std::exception_ptr&, const completed_process&) { ++ended; });
     };
+    const auto poll = [](asio::io_context& loop) {
+      loop.restart(); // it may have run out of work
+      loop.poll();
+    };
     const auto starts_of = [&](asio::io_context& loop) {
       const std::size_t before = who->started_on.size();
-      loop.poll();
+      poll(loop);
       return who->started_on.size() - before;
     };
     for (int i = 0; i < 2; ++i) {
       submit(command(helper("forever")));
       submit(steps({"exit:0"}));
     }
-    context.poll();
+    poll(context);
     CHECK(starts_of(loops[0]) == 2);
     CHECK(starts_of(loops[1]) == 2);
     while (ended < 2) { // those of the second
-      loops[1].run_one();
-      context.restart();
-      context.poll();
+      poll(loops[1]);
+      poll(context);
     }
     submit(steps({"exit:0"}));
     submit(steps({"exit:0"}));
-    context.poll();
+    poll(context);
     CHECK(starts_of(loops[0]) == 0);
-    loops[1].restart();
     CHECK(starts_of(loops[1]) == 2);
     jobs.kill();
     while (ended < 6) {
-      for (asio::io_context* const each : {&context, &loops[0], &loops[1]}) {
-        each->restart();
-        each->poll();
-      }
+      poll(loops[0]);
+      poll(loops[1]);
+      poll(context);
     }
   }
 
