@@ -114,7 +114,7 @@ TEST_SUITE("pool") {
       return who->started_on.size() - before;
     };
     for (int i = 0; i < 2; ++i) {
-      submit(command(helper("forever")));
+      submit(unending_child());
       submit(steps({"exit:0"}));
     }
     poll(context);
