@@ -711,6 +711,7 @@ private:
     reply.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
     const auto pid = static_cast<pid_t>(asked.pid);
     const long number = asked.data.nr;
+    int* counted = nullptr;
     if (!is_outside(pid)) {
       const auto fail = [&](int error) {
         reply.flags = 0;
@@ -722,7 +723,8 @@ private:
       } else if (const who where = role(pid);
                  shared_->active && !(where == who::caller && shared_->over)) {
         const std::string name = label(pid, asked.data);
-        const int count = ++counts[{where, name}];
+        counted = &counts[{where, name}];
+        const int count = ++*counted;
         if (where == fault_.where && name == fault_.call && count == fault_.occurrence) {
           injected = true;
           fail(fault_.error);
@@ -734,7 +736,11 @@ private:
         }
       }
     }
-    ::ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &reply);
+    // A signal has interrupted the call: nobody has had this answer, and it will be made again.
+    if (::ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &reply) != 0 && counted) {
+      --*counted;
+      injected = injected && reply.error == 0;
+    }
   }
 
   // Whatever close says, the kernel has closed the file. Its number gets another one instead.
