@@ -9,18 +9,16 @@
 namespace SUBPROC_NAMESPACE::detail {
 namespace {
 
-// From here on malloc gives each string a mapping of its own.
-constexpr std::size_t large = 24 << 20;
-
 // Growth by what arrives would copy a large capture once a read. Doubling has touched every page
-// twice in the end; what is only reserved costs nothing where the system takes that at its word.
-// Near the end of memory it takes what it must.
+// twice in the end, and the first touch is what a capture costs most; what is only reserved costs
+// nothing where the system takes that at its word. Near the end of memory it takes what it must.
 void grow(std::string& to, std::size_t more) {
+  constexpr std::size_t large = 8 << 20;
   const std::size_t least = to.size() + more;
   if (to.capacity() >= least) {
     return;
   }
-  for (std::size_t factor = reserves_for_free && to.capacity() > large ? 64 : 2; factor > 1;
+  for (std::size_t factor = to.capacity() >= large && reserving_is_free() ? 256 : 2; factor > 1;
        factor /= 2) {
     try {
       to.reserve(std::max(least, factor * to.capacity()));

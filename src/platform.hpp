@@ -29,8 +29,8 @@ void write_to_stderr(std::string_view text) noexcept;
 /// Gives a pipe the largest capacity an unprivileged user may have; failing is no error.
 void grow_pipe(native_handle_type handle) noexcept;
 
-/// Whether large memory that was never touched costs nothing.
-extern const bool reserves_for_free;
+/// Whether large memory that is never touched takes nothing from anybody.
+bool reserving_is_free() noexcept;
 
 /// A handle for wait_ready; `ready` is its answer.
 struct wait_entry {

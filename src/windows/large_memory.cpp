@@ -2,6 +2,6 @@
 
 namespace SUBPROC_NAMESPACE::detail {
 
-const bool reserves_for_free = false; // it is charged when it is asked for
+bool reserving_is_free() noexcept { return false; } // it is charged when it is asked for
 
 } // namespace subproc::detail
