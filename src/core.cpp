@@ -239,6 +239,30 @@ void cancel(const core_ptr& core, stream_id stream) noexcept {
   }
 }
 
+bool read_some_now(const core_ptr& core, stream_id stream, void* data, std::size_t size,
+                   error_code& ec, std::size_t& n) {
+  if (!core) {
+    ec = asio::error::bad_descriptor;
+    return true;
+  }
+  return core->io_now(stream, data, size, ec, n);
+}
+
+// The same operation serves both directions; what is written is only read.
+bool write_some_now(const core_ptr& core, const void* data, std::size_t size, error_code& ec,
+                    std::size_t& n) {
+  return read_some_now(core, stream_id::in, const_cast<void*>(data), size, ec, n);
+}
+
+bool read_text_now(const core_ptr& core, stream_id stream, const text_request& wanted,
+                   error_code& ec, line_piece& piece) {
+  if (!core) {
+    ec = asio::error::bad_descriptor;
+    return true;
+  }
+  return core->text_now(stream, wanted, ec, piece);
+}
+
 void async_read_some(const core_ptr& core, stream_id stream, void* data, std::size_t size,
                      asio::cancellation_slot slot, io_handler handler) {
   if (core) {
@@ -250,7 +274,6 @@ void async_read_some(const core_ptr& core, stream_id stream, void* data, std::si
 
 void async_write_some(const core_ptr& core, const void* data, std::size_t size,
                       asio::cancellation_slot slot, io_handler handler) {
-  // The same pending operation serves both directions; what is written is only read.
   async_read_some(core, stream_id::in, const_cast<void*>(data), size, slot, std::move(handler));
 }
 

@@ -43,7 +43,7 @@ void process_core::pipe_woken(stream_id stream, std::uint64_t generation, error_
     if (ec) {
       end_user_io(pipe, ec); // the loop cannot watch it
     } else {
-      try_user_io(stream);
+      go_on_with_user_io(stream);
     }
     return;
   }
@@ -138,15 +138,14 @@ void process_core::async_io(stream_id stream, void* data, std::size_t size,
                             asio::cancellation_slot slot, io_handler handler) {
   const lock held(mutex_);
   error_code ec;
-  if (!user_may_use(stream, ec) || size == 0) {
+  if (!user_may_use(stream, ec)) {
     handler.complete(ec, 0);
     return;
   }
-  pipe_end& pipe = end(stream);
   const std::uint64_t id = ++last_id_;
-  pipe.user = {data, size, std::move(handler), id};
+  end(stream).user = {data, size, std::move(handler), id};
   on_cancel(slot, [stream, id](process_core& self) { self.cancel_user_io(stream, id); });
-  try_user_io(stream);
+  watch_pipe(stream);
 }
 
 void process_core::cancel_user_io(stream_id stream, std::uint64_t id) {
@@ -158,21 +157,35 @@ void process_core::cancel_user_io(stream_id stream, std::uint64_t id) {
   }
 }
 
-void process_core::try_user_io(stream_id stream) {
+bool process_core::try_io(stream_id stream, void* data, std::size_t size, error_code& ec,
+                          std::size_t& n) noexcept {
   pipe_end& pipe = end(stream);
-  if (pipe.user.on_text) {
-    try_text(stream);
+  n = stream == stream_id::in ? write_some(pipe.handle.get(), data, size, ec)
+                              : read_pipe(pipe, data, size, ec);
+  return ec != asio::error::would_block;
+}
+
+void process_core::go_on_with_user_io(stream_id stream) {
+  user_io& user = end(stream).user;
+  error_code ec;
+  if (user.on_text) {
+    line_piece piece;
+    if (try_text(stream, user.wanted, ec, piece)) {
+      std::exchange(user.on_text, {}).complete(ec, std::move(piece));
+      return;
+    }
+  } else if (std::size_t n = 0; try_io(stream, user.data, user.size, ec, n)) {
+    std::exchange(user.handler, {}).complete(ec, n);
     return;
   }
-  error_code ec;
-  const std::size_t n = stream == stream_id::in
-                            ? write_some(pipe.handle.get(), pipe.user.data, pipe.user.size, ec)
-                            : read_pipe(pipe, pipe.user.data, pipe.user.size, ec);
-  if (ec == asio::error::would_block) {
-    watch_pipe(stream);
-  } else {
-    std::exchange(pipe.user.handler, {}).complete(ec, n);
-  }
+  watch_pipe(stream);
+}
+
+bool process_core::io_now(stream_id stream, void* data, std::size_t size, error_code& ec,
+                          std::size_t& n) {
+  const lock held(mutex_);
+  n = 0;
+  return !user_may_use(stream, ec) || size == 0 || try_io(stream, data, size, ec, n);
 }
 
 void process_core::end_user_io(pipe_end& pipe, error_code ec) {
@@ -209,16 +222,11 @@ void process_core::hand_over_read_ahead() {
 std::size_t process_core::io(stream_id stream, void* data, std::size_t size, error_code& ec) {
   lock held(mutex_);
   for (;;) {
-    if (!user_may_use(stream, ec) || size == 0) {
-      return 0;
-    }
-    const native_handle_type handle = end(stream).handle.get();
-    const std::size_t n = stream == stream_id::in ? write_some(handle, data, size, ec)
-                                                  : read_pipe(end(stream), data, size, ec);
-    if (ec != asio::error::would_block) {
+    std::size_t n = 0;
+    if (!user_may_use(stream, ec) || size == 0 || try_io(stream, data, size, ec, n)) {
       return n;
     }
-    wait_entry entry{handle, stream == stream_id::in};
+    wait_entry entry{end(stream).handle.get(), stream == stream_id::in};
     wait_blocking(held, {&entry, 1}, steady_clock::time_point::max());
   }
 }

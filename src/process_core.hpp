@@ -113,6 +113,9 @@ public:
   /// end; then the handler is not used.
   bool async_drain(communicate_handler&& handler);
   bool is_communicating();
+  /// What an operation on a stream gives at once; false when it has to wait, by the forms below.
+  bool io_now(stream_id stream, void* data, std::size_t size, error_code& ec, std::size_t& n);
+  bool text_now(stream_id stream, const text_request& wanted, error_code& ec, line_piece& piece);
   void async_io(stream_id stream, void* data, std::size_t size, asio::cancellation_slot slot,
                 io_handler handler);
   void async_text(stream_id stream, text_request wanted, asio::cancellation_slot slot,
@@ -303,7 +306,9 @@ private:
   void close_end(pipe_end& pipe) noexcept;
   void cancel_watch(watch& waiting) noexcept;
   bool user_may_use(stream_id stream, error_code& ec) noexcept;
-  void try_user_io(stream_id stream);
+  bool try_io(stream_id stream, void* data, std::size_t size, error_code& ec,
+              std::size_t& n) noexcept;
+  void go_on_with_user_io(stream_id stream);
   void end_user_io(pipe_end& pipe, error_code ec);
   void cancel_user_io(stream_id stream, std::uint64_t id);
   std::size_t read_pipe(pipe_end& pipe, void* data, std::size_t size, error_code& ec) noexcept;
@@ -311,7 +316,7 @@ private:
 
   // Lines
   std::optional<found_text> look_for(pipe_end& pipe, const text_request& wanted, bool& ended);
-  void try_text(stream_id stream);
+  bool try_text(stream_id stream, const text_request& wanted, error_code& ec, line_piece& piece);
   bool advance(const line_source_ptr& lines);
   void lines_woken(line_source_ptr lines, error_code ec);
   void finish_lines(line_source_ptr lines, error_code ec) noexcept;

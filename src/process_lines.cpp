@@ -69,42 +69,41 @@ std::optional<found_text> process_core::look_for(pipe_end& pipe, const text_requ
 void process_core::async_text(stream_id stream, text_request wanted, asio::cancellation_slot slot,
                               text_handler handler) {
   const lock held(mutex_);
-  error_code ec = refused(wanted);
-  if (ec || !user_may_use(stream, ec)) {
+  error_code ec;
+  if (!user_may_use(stream, ec)) {
     handler.complete(ec, {});
     return;
   }
   const std::uint64_t id = ++last_id_;
   end(stream).user = {nullptr, 0, {}, id, std::move(wanted), std::move(handler)};
   on_cancel(slot, [stream, id](process_core& self) { self.cancel_user_io(stream, id); });
-  try_text(stream);
+  watch_pipe(stream);
 }
 
-void process_core::try_text(stream_id stream) {
+bool process_core::try_text(stream_id stream, const text_request& wanted, error_code& ec,
+                            line_piece& piece) {
   pipe_end& pipe = end(stream);
   bool ended = false;
-  const auto found = look_for(pipe, pipe.user.wanted, ended);
-  if (!found) {
-    watch_pipe(stream);
-    return;
+  const auto found = look_for(pipe, wanted, ended);
+  if (found) {
+    ec = take_text(pipe.ahead, wanted, *found, piece);
   }
-  line_piece piece;
-  const error_code ec = take_text(pipe.ahead, pipe.user.wanted, *found, piece);
-  std::exchange(pipe.user.on_text, {}).complete(ec, std::move(piece));
+  return found.has_value();
+}
+
+bool process_core::text_now(stream_id stream, const text_request& wanted, error_code& ec,
+                            line_piece& piece) {
+  const lock held(mutex_);
+  ec = refused(wanted);
+  return ec || !user_may_use(stream, ec) || try_text(stream, wanted, ec, piece);
 }
 
 line_piece process_core::text(stream_id stream, const text_request& wanted, error_code& ec) {
   line_piece piece;
   lock held(mutex_);
   ec = refused(wanted);
-  while (!ec && user_may_use(stream, ec)) {
-    pipe_end& pipe = end(stream);
-    bool ended = false;
-    if (const auto found = look_for(pipe, wanted, ended)) {
-      ec = take_text(pipe.ahead, wanted, *found, piece);
-      break;
-    }
-    wait_entry entry{pipe.handle.get()};
+  while (!ec && user_may_use(stream, ec) && !try_text(stream, wanted, ec, piece)) {
+    wait_entry entry{end(stream).handle.get()};
     wait_blocking(held, {&entry, 1}, steady_clock::time_point::max());
   }
   return piece;

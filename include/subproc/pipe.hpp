@@ -117,13 +117,19 @@ public:
                        ReadToken&& token = asio::default_completion_token_t<Executor>()) {
     const auto buffer = this->template first_buffer<asio::mutable_buffer>(buffers);
     return asio::async_initiate<ReadToken, void(error_code, std::size_t)>(
-        detail::initiation(this->executor_,
-                           [core = this->core_, stream = this->stream_,
-                            buffer](auto&& handler, asio::cancellation_slot slot, const auto& ex) {
-                             detail::async_read_some(
-                                 core, stream, buffer.data(), buffer.size(), slot,
-                                 {std::forward<decltype(handler)>(handler), ex});
-                           }),
+        detail::initiation(
+            this->executor_,
+            [core = this->core_, stream = this->stream_,
+             buffer](auto&& handler, asio::cancellation_slot slot, const auto& ex) {
+              error_code ec;
+              std::size_t n = 0;
+              if (detail::read_some_now(core, stream, buffer.data(), buffer.size(), ec, n)) {
+                detail::post_completion(std::forward<decltype(handler)>(handler), ex, ec, n);
+              } else {
+                detail::async_read_some(core, stream, buffer.data(), buffer.size(), slot,
+                                        {std::forward<decltype(handler)>(handler), ex});
+              }
+            }),
         token);
   }
 
@@ -195,9 +201,8 @@ public:
         detail::initiation(this->executor_,
                            [core = this->core_, stream = this->stream_,
                             limit](auto&& handler, asio::cancellation_slot slot, const auto& ex) {
-                             detail::async_read_text(
-                                 core, stream, {detail::text_kind::piece, limit}, slot,
-                                 {std::forward<decltype(handler)>(handler), ex});
+                             start_text(core, stream, {detail::text_kind::piece, limit}, slot, ex,
+                                        std::forward<decltype(handler)>(handler));
                            }),
         token);
   }
@@ -269,6 +274,19 @@ private:
     return result;
   }
 
+  template <class IoExecutor, class Handler>
+  static void start_text(const detail::core_ptr& core, detail::stream_id stream,
+                         detail::text_request wanted, asio::cancellation_slot slot,
+                         const IoExecutor& ex, Handler handler) {
+    error_code ec;
+    line_piece piece;
+    if (detail::read_text_now(core, stream, wanted, ec, piece)) {
+      detail::post_completion(std::move(handler), ex, ec, std::move(piece));
+    } else {
+      detail::async_read_text(core, stream, std::move(wanted), slot, {std::move(handler), ex});
+    }
+  }
+
   template <class ReadToken>
   auto initiate_string(detail::text_request wanted, ReadToken&& token) {
     return asio::async_initiate<ReadToken, void(error_code, std::string)>(
@@ -281,8 +299,8 @@ private:
                                  [](auto&& h, error_code ec, line_piece piece) {
                                    std::forward<decltype(h)>(h)(ec, std::move(piece.text));
                                  }};
-                             detail::async_read_text(core, stream, std::move(what), slot,
-                                                     {std::move(adapted), ex});
+                             start_text(core, stream, std::move(what), slot, ex,
+                                        std::move(adapted));
                            }),
         token, std::move(wanted));
   }
@@ -320,13 +338,19 @@ public:
                         WriteToken&& token = asio::default_completion_token_t<Executor>()) {
     const auto buffer = this->template first_buffer<asio::const_buffer>(buffers);
     return asio::async_initiate<WriteToken, void(error_code, std::size_t)>(
-        detail::initiation(this->executor_,
-                           [core = this->core_,
-                            buffer](auto&& handler, asio::cancellation_slot slot, const auto& ex) {
-                             detail::async_write_some(
-                                 core, buffer.data(), buffer.size(), slot,
-                                 {std::forward<decltype(handler)>(handler), ex});
-                           }),
+        detail::initiation(
+            this->executor_,
+            [core = this->core_, buffer](auto&& handler, asio::cancellation_slot slot,
+                                         const auto& ex) {
+              error_code ec;
+              std::size_t n = 0;
+              if (detail::write_some_now(core, buffer.data(), buffer.size(), ec, n)) {
+                detail::post_completion(std::forward<decltype(handler)>(handler), ex, ec, n);
+              } else {
+                detail::async_write_some(core, buffer.data(), buffer.size(), slot,
+                                         {std::forward<decltype(handler)>(handler), ex});
+              }
+            }),
         token);
   }
 

@@ -95,14 +95,14 @@ TEST_SUITE("cancel") {
       asio::io_context context;
       cancellable job;
       job.start(context, steps({"say:text"}).out(piped).cancel_signals(signals));
-      // Its end is noticed and posted, and not yet told.
-      bool cancelled = false;
+      bool noticed = false; // its end, which is posted and not yet told
       while (job.calls == 0 && context.run_one() != 0) {
-        if (!cancelled && !has_children()) {
-          cancelled = job.calls == 0;
+        if (!noticed && job.calls == 0 && !has_children()) {
+          noticed = true;
+          job.signal.emit(cancellation_type::total);
         }
       }
-      job.signal.emit(cancellation_type::total);
+      CHECK(noticed);
       CHECK(job.calls == 1);
       CHECK_FALSE(job.error);
       CHECK_FALSE(job.result.cancelled);

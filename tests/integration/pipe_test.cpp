@@ -7,6 +7,7 @@
 #include "platform.hpp"
 
 #include <asio/bind_cancellation_slot.hpp>
+#include <asio/bind_executor.hpp>
 #include <asio/cancellation_signal.hpp>
 #include <asio/io_context.hpp>
 #include <asio/read.hpp>
@@ -18,6 +19,8 @@
 #include <array>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 using namespace subproc;
 using namespace subproc::test;
@@ -285,6 +288,44 @@ TEST_SUITE("pipe") {
     const auto differs = std::mismatch(received.begin(), received.end(), sent.begin(), sent.end());
     CHECK(differs.first - received.begin() == 500'000);
     CHECK(received == sent);
+  }
+
+  TEST_CASE("pipe: a handler runs on its own executor, whether its result was there or not") {
+    const leak_check leaks;
+    asio::io_context of_process;
+    asio::io_context of_handler;
+    process child(of_process, steps({"echo"}).in(piped).out(piped));
+    asio::write(child.in(), asio::buffer("one\ntwo\nthree\n", 14));
+    CHECK(child.out().read_line() == "one");
+    REQUIRE(child.out().buffered() == "two\nthree\n");
+
+    std::vector<std::string> lines;
+    const std::string tag(100, 't');
+    // An lvalue is copied, so that it may be given again.
+    auto handler = asio::bind_executor(of_handler, [&, tag](error_code ec, std::string line) {
+      CHECK(of_handler.get_executor().running_in_this_thread());
+      CHECK(ec == error_code());
+      CHECK(tag == std::string(100, 't'));
+      lines.push_back(std::move(line));
+    });
+    for (const char* const there : {"two", "three"}) {
+      child.out().async_read_line(handler);
+      CHECK(of_process.poll() == 0);
+      of_handler.restart();
+      CHECK(of_handler.poll() == 1);
+      CHECK(lines.back() == there);
+    }
+
+    child.out().async_read_line(handler);
+    of_process.restart();
+    of_handler.restart();
+    of_handler.poll();
+    CHECK_FALSE(of_handler.stopped()); // it has work
+    asio::write(child.in(), asio::buffer("four\n", 5));
+    std::thread thread([&] { of_process.run(); });
+    of_handler.run();
+    thread.join();
+    CHECK(lines == std::vector<std::string>{"two", "three", "four"});
   }
 
 } // TEST_SUITE

@@ -52,6 +52,32 @@ struct second_guard<asio::any_io_executor> {
   asio::any_io_executor work;
 };
 
+/// A handler with the arguments that it is to be called with. With a bind_allocator() in its place
+/// Asio would keep another guard, and dispatch twice.
+template <class Handler, class... Args>
+struct completion {
+  using allocator_type = asio::associated_allocator_t<Handler>;
+  allocator_type get_allocator() const noexcept { return allocator; }
+
+  void operator()() {
+    std::apply([this](auto&&... value) { std::move(handler)(std::move(value)...); },
+               std::move(values));
+  }
+
+  allocator_type allocator;
+  Handler handler;
+  std::tuple<Args...> values;
+};
+
+/// What any_handler does in the end, for an operation that has its result already.
+template <class Handler, class IoExecutor, class... Args>
+void post_completion(Handler handler, const IoExecutor& io_executor, Args... args) {
+  const auto executor = asio::get_associated_executor(handler, io_executor);
+  const auto allocator = asio::get_associated_allocator(handler);
+  asio::post(executor,
+             completion<Handler, Args...>{allocator, std::move(handler), {std::move(args)...}});
+}
+
 template <class Signature>
 class any_handler;
 
@@ -112,21 +138,6 @@ private:
     using allocator_type = typename std::allocator_traits<
         asio::associated_allocator_t<Handler>>::template rebind_alloc<model>;
 
-    // With a bind_allocator() in its place Asio would keep another guard, and dispatch twice.
-    struct bound {
-      using allocator_type = asio::associated_allocator_t<Handler>;
-      allocator_type get_allocator() const noexcept { return allocator; }
-
-      void operator()() {
-        std::apply([this](auto&&... value) { std::move(handler)(std::move(value)...); },
-                   std::move(values));
-      }
-
-      allocator_type allocator;
-      Handler handler;
-      std::tuple<std::decay_t<Args>...> values;
-    };
-
     model(Handler&& h, const IoExecutor& io_executor)
         : handler(std::move(h)), work(asio::get_associated_executor(handler, io_executor)),
           io_work(io_executor, asio::get_associated_executor(handler, io_executor)) {}
@@ -137,7 +148,8 @@ private:
 
     void complete(Args... args) override {
       std::unique_ptr<model, deleter> self(this, deleter{allocator()});
-      bound next{asio::get_associated_allocator(handler), std::move(handler), {std::move(args)...}};
+      completion<Handler, std::decay_t<Args>...> next{
+          asio::get_associated_allocator(handler), std::move(handler), {std::move(args)...}};
       // Both guards are kept until the post has been counted.
       auto keep = std::pair(std::move(work), std::move(io_work));
       self.reset();

@@ -100,6 +100,14 @@ SUBPROC_API native_handle_type handle(const core_ptr& core, stream_id stream) no
 SUBPROC_API unique_handle release_stream(const core_ptr& core, stream_id stream) noexcept;
 SUBPROC_API void close(const core_ptr& core, stream_id stream) noexcept;
 SUBPROC_API void cancel(const core_ptr& core, stream_id stream) noexcept;
+/// What an operation gives at once; false when it has to wait, by the asynchronous form below.
+SUBPROC_API bool read_some_now(const core_ptr& core, stream_id stream, void* data, std::size_t size,
+                               error_code& ec, std::size_t& n);
+SUBPROC_API bool write_some_now(const core_ptr& core, const void* data, std::size_t size,
+                                error_code& ec, std::size_t& n);
+SUBPROC_API bool read_text_now(const core_ptr& core, stream_id stream, const text_request& wanted,
+                               error_code& ec, line_piece& piece);
+
 SUBPROC_API void async_read_some(const core_ptr& core, stream_id stream, void* data,
                                  std::size_t size, asio::cancellation_slot slot,
                                  io_handler handler);
