@@ -1,6 +1,11 @@
 #include "platform.hpp"
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string_view>
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -14,16 +19,30 @@ bool address_space_is_limited() noexcept {
   return ::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
 }
 
-// Linux, mode 2 of proc_sys_vm(5): mappings are charged when they are made.
-bool mappings_are_charged() noexcept {
-  const int file = ::open("/proc/sys/vm/overcommit_memory", O_RDONLY | O_CLOEXEC);
+// Of Linux; elsewhere there is none, and nothing to be said.
+std::string_view file_of_proc(const char* path, std::span<char> into) noexcept {
+  const int file = ::open(path, O_RDONLY | O_CLOEXEC);
   if (file < 0) {
-    return false;
+    return {};
   }
-  char mode = '0';
-  const bool charged = ::read(file, &mode, 1) == 1 && mode == '2';
+  const ssize_t size = ::read(file, into.data(), into.size());
   ::close(file);
-  return charged;
+  return {into.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
+}
+
+// Mode 2 of proc_sys_vm(5).
+bool mappings_are_charged() noexcept {
+  std::array<char, 8> mode{};
+  return file_of_proc("/proc/sys/vm/overcommit_memory", mode).starts_with('2');
+}
+
+// By mlockall(MCL_FUTURE) what is mapped is taken at once. No call tells that it was made, but what
+// was mapped since is counted.
+bool mappings_are_locked() noexcept {
+  std::array<char, 4096> buffer{};
+  std::string_view status = file_of_proc("/proc/self/status", buffer);
+  status.remove_prefix(std::min(status.find("VmLck:"), status.size()));
+  return status.substr(0, status.find('\n')).find_first_of("123456789") != std::string_view::npos;
 }
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -44,7 +63,7 @@ constexpr bool allocator_touches_all = false;
 
 bool reserving_is_free() noexcept {
   return sizeof(void*) >= sizeof(std::uint64_t) && !allocator_touches_all &&
-         !address_space_is_limited() && !mappings_are_charged();
+         !address_space_is_limited() && !mappings_are_charged() && !mappings_are_locked();
 }
 
 } // namespace subproc::detail

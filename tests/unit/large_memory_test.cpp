@@ -2,10 +2,12 @@
 #include <platform.hpp>
 
 #include "../printing.hpp"
+#include "../support.hpp"
 
 #include <algorithm>
 #include <string>
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 namespace {
@@ -54,6 +56,16 @@ TEST_SUITE("large_memory") {
     const limited_address_space limited;
     CHECK_FALSE(reserving_is_free());
     CHECK(capacity_after(40 * mib) < 160 * mib);
+  }
+
+  TEST_CASE("large_memory: where all memory is locked none is reserved") {
+    if (subproc::test::sanitized || ::mlockall(MCL_FUTURE) != 0) { // sanitizers lock nothing
+      MESSAGE("excused here: memory cannot be locked");
+      return;
+    }
+    const std::string mapped(64 * mib, 'x');
+    CHECK_FALSE(reserving_is_free());
+    REQUIRE(::munlockall() == 0);
   }
 }
 
