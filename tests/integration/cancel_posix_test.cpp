@@ -1,4 +1,4 @@
-// Cancellation by signals that the child answers.
+// Cancellation by signals that the child answers, and once it was reaped.
 
 #include <subproc/pool.hpp>
 #include <subproc/run.hpp>
@@ -70,6 +70,25 @@ const char* const traps = "trap 'echo int >&3; echo int' INT; trap 'echo term >&
 } // namespace
 
 TEST_SUITE("cancel") {
+  TEST_CASE("cancel: a result that is already there wins [T40]") {
+    const leak_check leaks;
+    for (const bool signals : {false, true}) {
+      asio::io_context context;
+      cancellable job;
+      job.start(context, steps({"say:text"}).out(piped).cancel_signals(signals));
+      bool noticed = false; // its end: it was reaped, which is posted and not yet told
+      while (job.calls == 0 && context.run_one() != 0) {
+        if (!noticed && job.calls == 0 && !has_children()) {
+          noticed = true;
+          job.signal.emit(cancellation_type::total);
+        }
+      }
+      CHECK(noticed);
+      CHECK(job.calls == 1);
+      CHECK_FALSE(job.error);
+      CHECK_FALSE(job.result.cancelled);
+    }
+  }
 
   TEST_CASE("cancel: total, partial, terminal are SIGINT, SIGTERM, SIGKILL to the scope") {
     const leak_check leaks;

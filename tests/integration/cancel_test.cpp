@@ -89,26 +89,6 @@ TEST_SUITE("cancel") {
     }
   }
 
-  TEST_CASE("cancel: a result that is already there wins [T40]") {
-    const leak_check leaks;
-    for (const bool signals : {false, true}) {
-      asio::io_context context;
-      cancellable job;
-      job.start(context, steps({"say:text"}).out(piped).cancel_signals(signals));
-      bool noticed = false; // its end, which is posted and not yet told
-      while (job.calls == 0 && context.run_one() != 0) {
-        if (!noticed && job.calls == 0 && !has_children()) {
-          noticed = true;
-          job.signal.emit(cancellation_type::total);
-        }
-      }
-      CHECK(noticed);
-      CHECK(job.calls == 1);
-      CHECK_FALSE(job.error);
-      CHECK_FALSE(job.result.cancelled);
-    }
-  }
-
   TEST_CASE("cancel: the kill of a pool is one, whatever its jobs would like") {
     const leak_check leaks;
     const watchdog guard;
