@@ -89,6 +89,23 @@ TEST_SUITE("cancel") {
     }
   }
 
+  TEST_CASE("cancel: once the handler was called it changes nothing [T40]") {
+    const leak_check leaks;
+    for (const bool signals : {false, true}) {
+      asio::io_context context;
+      cancellable job;
+      job.start(context, steps({"say:text"}).out(piped).cancel_signals(signals));
+      while (job.calls == 0 && context.run_one() != 0) {
+      }
+      job.signal.emit(cancellation_type::total);
+      context.restart();
+      context.poll();
+      CHECK(job.calls == 1);
+      CHECK_FALSE(job.error);
+      CHECK_FALSE(job.result.cancelled);
+    }
+  }
+
   TEST_CASE("cancel: the kill of a pool is one, whatever its jobs would like") {
     const leak_check leaks;
     const watchdog guard;
